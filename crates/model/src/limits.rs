@@ -1,0 +1,36 @@
+//! The bounds of everything: one place, units last. Settings that an operator can change have their default here.
+
+/// `jute.maxbuffer`: the largest client frame, bytes.
+pub const FRAME_BYTES_MAX: usize = 0xf_ffff;
+/// Requests decoded and waiting on one connection before its socket is no longer read.
+pub const CONN_QUEUE_MAX: usize = 1_000;
+/// Bytes of decoded requests waiting on one connection before its socket is no longer read (one frame may exceed it).
+pub const CONN_QUEUE_BYTES_MAX: usize = 2 << 20;
+/// Bytes of requests waiting on all connections together before no socket is read.
+pub const QUEUE_BYTES_MAX: usize = 256 << 20;
+/// Output waiting on one connection above which its requests are not read.
+pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
+/// Output waiting on one connection above which it is closed; a single reply may exceed it alone.
+pub const OUTPUT_HARD_MAX: usize = 16 << 20;
+/// Requests of one connection that are handled in one turn, so that a deep pipeline does not starve the others.
+pub const TURN_REQUESTS_MAX: usize = 128;
+/// Transactions applied in one hold of the tree.
+pub const APPLY_BATCH_MAX: usize = 64;
+/// Output produced in one hold of the tree before it is let go, bytes.
+pub const HOLD_OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Paths of one setWatches handled in one hold of the tree.
+pub const SET_WATCHES_PER_HOLD_MAX: usize = 1_024;
+/// Transactions proposed and not yet durable; above it a shard's submissions wait (Apache's globalOutstandingLimit).
+pub const OUTSTANDING_MAX: usize = 1_000;
+/// Bytes of records handed to the log and not yet durable.
+pub const OUTSTANDING_BYTES_MAX: usize = 64 << 20;
+/// Batches in one shard's stream before the replica stops applying.
+pub const STREAM_BATCHES_MAX: usize = 1_024;
+/// Ephemerals that one closeSession transaction deletes; a session with more is emptied by delete transactions first.
+pub const CLOSE_SESSION_PATHS_MAX: usize = 10_000;
+/// Nodes that one step of a snapshot walk writes.
+pub const SNAPSHOT_STEP_NODES_MAX: usize = 256;
+/// `maxClientCnxns`: connections of one remote address.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 60;
+/// Milliseconds after which a connection without a session is closed (`nio.sessionlessCnxnTimeout`).
+pub const SESSIONLESS_TIMEOUT_MS: u64 = 10_000;

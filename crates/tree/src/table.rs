@@ -1,0 +1,121 @@
+//! The znode table: nodes in chunks, names and data in size-class pages, an index in sub-tables (rules.md section 3).
+
+use crate::{Change, TxnResult};
+use ostler_model::{AclList, Owner, SessionId, Stat, StoredStat, Txn, TxnHeader, Zxid};
+
+/// How a tree is made.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeConfig {
+    /// Seed of the index's hash function; passed in so that simulations repeat.
+    pub seed: u64,
+    /// Compute digests (`digest.enabled`).
+    pub digest: bool,
+}
+
+/// The committed state.
+#[derive(Debug)]
+pub struct Tree {}
+
+/// A node, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeRef<'a> {
+    #[allow(dead_code, reason = "skeleton")]
+    tree: &'a Tree,
+}
+
+/// A position in the listing of one directory, valid across changes (pages may repeat or miss what changed meanwhile;
+/// the reader corrects itself with the changes it hears of).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChildCursor {}
+
+impl Tree {
+    /// A fresh tree with the built-in nodes (storage.md section 4.2).
+    pub fn new(_config: TreeConfig) -> Tree {
+        todo!()
+    }
+    /// The last transaction contained.
+    pub fn zxid(&self) -> Zxid {
+        todo!()
+    }
+    /// Version 2 digest (storage.md section 7), 0 with digests off.
+    pub fn digest(&self) -> i64 {
+        todo!()
+    }
+    /// The node at `path`; "" and "/" are the root.
+    pub fn node(&self, _path: &str) -> Option<NodeRef<'_>> {
+        todo!()
+    }
+    /// Nodes, the root once.
+    pub fn node_count(&self) -> usize {
+        todo!()
+    }
+    /// Sum of path and data lengths, as `approximate_data_size` (operations.md section 5).
+    pub fn approximate_data_size(&self) -> u64 {
+        todo!()
+    }
+    /// Ephemeral nodes of all sessions.
+    pub fn ephemerals_count(&self) -> usize {
+        todo!()
+    }
+    /// Sessions and their time-outs in ms.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> + '_ {
+        core::iter::empty()
+    }
+    /// The time-out of a session in ms.
+    pub fn session_timeout_ms(&self, _session: SessionId) -> Option<i32> {
+        todo!()
+    }
+    /// Full paths of a session's ephemerals, in no order.
+    pub fn ephemerals(&self, _session: SessionId) -> Vec<String> {
+        todo!()
+    }
+    /// Sessions that own ephemerals.
+    pub fn ephemeral_owners(&self) -> Vec<SessionId> {
+        todo!()
+    }
+    /// Containers and TTL nodes that are due to be deleted at `now_ms` (client-protocol.md section 16), at most `max`.
+    pub fn sweep(&self, _now_ms: i64, _max_never_used_ms: i64, _max: usize) -> Vec<String> {
+        todo!()
+    }
+    /// Applies the next transaction and advances [`Tree::zxid`]. Changes are appended in the order in which their
+    /// watches fire; a failed multi and an error change nothing. During replay a transaction that does not fit is
+    /// skipped as Apache skips it (storage.md section 5).
+    pub fn apply(&mut self, _header: &TxnHeader, _txn: Txn, _changes: &mut Vec<Change>) -> TxnResult {
+        todo!()
+    }
+}
+
+impl<'a> NodeRef<'a> {
+    /// Its data; null and empty differ.
+    pub fn data(&self) -> Option<&'a [u8]> {
+        todo!()
+    }
+    /// What clients see.
+    pub fn stat(&self) -> Stat {
+        todo!()
+    }
+    /// What is stored.
+    pub fn stored(&self) -> StoredStat {
+        todo!()
+    }
+    /// What keeps it alive.
+    pub fn owner(&self) -> Owner {
+        todo!()
+    }
+    /// Its ACL.
+    pub fn acl(&self) -> &'a AclList {
+        todo!()
+    }
+    /// Number of children.
+    pub fn num_children(&self) -> usize {
+        todo!()
+    }
+    /// Nodes below it, at any depth, in constant time.
+    pub fn descendants(&self) -> u64 {
+        todo!()
+    }
+    /// Visits names of children from `cursor` on until `visit` returns false or all were seen; true = all seen.
+    pub fn list(&self, _cursor: &mut ChildCursor, _visit: impl FnMut(&'a str) -> bool) -> bool {
+        todo!()
+    }
+}
