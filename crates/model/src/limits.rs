@@ -34,3 +34,5 @@ pub const SNAPSHOT_STEP_NODES_MAX: usize = 256;
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 60;
 /// Milliseconds after which a connection without a session is closed (`nio.sessionlessCnxnTimeout`).
 pub const SESSIONLESS_TIMEOUT_MS: u64 = 10_000;
+/// Entries of an ACL list after `auth` was replaced by the connection's ids; above it the list is invalid.
+pub const ACL_EXPANDED_ENTRIES_MAX: usize = 16_384;
