@@ -7,14 +7,18 @@
 
 mod access;
 mod apply;
+mod digest;
 mod overlay;
 mod prepare;
+mod store;
 mod table;
 mod walk;
 
 pub use access::{Policy, Schemes};
-pub use apply::{Change, ChangeKind, TxnResult};
+pub use apply::{Change, ChangeKind, TxnResult, apply};
+pub use digest::{content_crc, in_digest, node_digest};
 pub use overlay::Overlay;
 pub use prepare::{Caller, Prepared};
+pub use store::{NewNode, Store};
 pub use table::{ChildCursor, NodeRef, Tree, TreeConfig};
 pub use walk::{NodeImage, Walk};

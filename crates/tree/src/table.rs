@@ -80,7 +80,7 @@ impl Tree {
     /// Applies the next transaction and advances [`Tree::zxid`]. Changes are appended in the order in which their
     /// watches fire; a failed multi and an error change nothing. During replay a transaction that does not fit is
     /// skipped as Apache skips it (storage.md section 5).
-    pub fn apply(&mut self, _header: &TxnHeader, _txn: Txn, _changes: &mut Vec<Change>) -> TxnResult {
+    pub fn apply(&mut self, _header: &TxnHeader, _txn: &Txn, _changes: &mut Vec<Change>) -> TxnResult {
         todo!()
     }
 }
