@@ -1,0 +1,100 @@
+//! The settings of a node (operations.md section 2); parsed once by the shell and shared by replica and shards.
+
+use ostler_model::limits;
+use ostler_tree::{Policy, Schemes};
+
+/// The hash behind `digest` ids (`DigestAuthenticationProvider.digestAlg`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "names of the algorithms")]
+pub enum DigestAlgorithm {
+    Md5,
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+/// What replica and shards need to know. Fields are named after Apache's settings.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// 1 for a standalone server; the top byte of the session ids made here.
+    pub server_id: u8,
+    /// `tickTime`: width of an expiry bucket.
+    pub tick_time_ms: u64,
+    /// Lower bound of a session's time-out.
+    pub min_session_timeout_ms: i32,
+    /// Upper bound of a session's time-out.
+    pub max_session_timeout_ms: i32,
+    /// `jute.maxbuffer`: the largest frame a client may send, without its length prefix.
+    pub frame_bytes_max: usize,
+    /// How requests are checked.
+    pub policy: Policy,
+    /// Records carry the tree's digest (`digest.enabled`).
+    pub digest: bool,
+    /// Hash of `digest` ids.
+    pub digest_algorithm: DigestAlgorithm,
+    /// `DigestAuthenticationProvider.superDigest`: a connection that proves it becomes `super`.
+    pub super_digest: Option<String>,
+    /// `enforce.auth.schemes`, if `enforce.auth.enabled`; empty = nobody is forced.
+    pub enforced_schemes: Vec<String>,
+    /// `ensembleAuthName`; looked at only if the policy has the scheme installed.
+    pub ensemble_names: Vec<String>,
+    /// `znode.container.checkIntervalMs`.
+    pub container_check_interval_ms: u64,
+    /// `znode.container.maxPerMinute`.
+    pub container_max_per_minute: u32,
+    /// `znode.container.maxNeverUsedIntervalMs`, 0 = never.
+    pub container_max_never_used_ms: i64,
+    /// `globalOutstandingLimit`: requests that may be away at the replica, over all shards.
+    pub outstanding_max: usize,
+    /// `maxClientCnxns`, 0 = no limit. Counted per shard.
+    pub connections_per_address_max: usize,
+    /// `maxCnxns`, 0 = no limit. Counted per shard.
+    pub connections_max: usize,
+    /// `nio.sessionlessCnxnTimeout`: how long a handshake may take.
+    pub sessionless_timeout_ms: u64,
+    /// Stream items that one turn handles before it serves its sockets.
+    pub stream_items_per_turn_max: usize,
+    /// Batches waiting in one shard's stream above which nothing is applied.
+    pub stream_batches_max: usize,
+    /// How many shards there are.
+    pub shards: usize,
+    /// Seed of all hash tables; random in production, fixed in simulations.
+    pub seed: u64,
+}
+
+impl Default for NodeConfig {
+    /// Apache's defaults for a standalone server with tickTime 2000 and extended types on.
+    fn default() -> Self {
+        NodeConfig {
+            server_id: 1,
+            tick_time_ms: 2_000,
+            min_session_timeout_ms: 4_000,
+            max_session_timeout_ms: 40_000,
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            policy: Policy {
+                skip_acl: false,
+                extended_types: true,
+                enforce_quota: false,
+                reconfig_enabled: false,
+                standalone: true,
+                schemes: Schemes::default(),
+            },
+            digest: true,
+            digest_algorithm: DigestAlgorithm::Sha1,
+            super_digest: None,
+            enforced_schemes: Vec::new(),
+            ensemble_names: Vec::new(),
+            container_check_interval_ms: 60_000,
+            container_max_per_minute: 10_000,
+            container_max_never_used_ms: 0,
+            outstanding_max: limits::OUTSTANDING_MAX,
+            connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
+            connections_max: 0,
+            sessionless_timeout_ms: limits::SESSIONLESS_TIMEOUT_MS,
+            stream_items_per_turn_max: limits::STREAM_BATCHES_MAX,
+            stream_batches_max: limits::STREAM_BATCHES_MAX,
+            shards: 1,
+            seed: 0,
+        }
+    }
+}

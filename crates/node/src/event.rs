@@ -1,0 +1,49 @@
+//! What replica and shards tell the shell for its logs: one value per thing an operator asks about.
+
+use crate::ConnId;
+use ostler_model::{SessionId, Zxid};
+use std::net::SocketAddr;
+
+/// Why a connection was closed by the server (or given up).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// The client closed its session, or its side of the connection.
+    Client,
+    /// A frame's length is negative, too small or above `jute.maxbuffer`.
+    BadFrameLength(i32),
+    /// The handshake or a request header does not decode.
+    Malformed,
+    /// No handshake within the time allowed.
+    HandshakeTimeout,
+    /// The client has seen a newer transaction than this server.
+    AheadOfServer(Zxid),
+    /// The session's id or password is not valid (any more).
+    InvalidSession,
+    /// The session moved to another connection.
+    Moved,
+    /// The session expired.
+    Expired,
+    /// Authentication failed or is missing.
+    AuthFailed,
+    /// An opcode that clients must not use.
+    BadOperation(i32),
+    /// The client does not read its output.
+    SlowReader,
+    /// Too many bytes of unfinished requests in the whole server.
+    InputLimit,
+    /// A four-letter word was answered.
+    Command,
+}
+
+/// Something worth a line in the log or a counter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "self-explanatory")]
+pub enum NodeEvent {
+    SessionCreated { session: SessionId, conn: ConnId, timeout_ms: i32 },
+    SessionReattached { session: SessionId, conn: ConnId, timeout_ms: i32 },
+    SessionRefused { session: SessionId, conn: ConnId },
+    SessionClosed { session: SessionId },
+    SessionExpired { session: SessionId, timeout_ms: i32 },
+    ConnectionRefused { peer: SocketAddr },
+    ConnectionClosed { conn: ConnId, peer: SocketAddr, session: SessionId, reason: CloseReason },
+}

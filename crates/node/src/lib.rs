@@ -1,0 +1,34 @@
+//! Replica and Shard: what the server and the simulation both run (rules.md sections 1 and 2).
+//!
+//! One [`Replica`] decides: sessions, the order of writes, what becomes durable, what is applied. N [`Shard`]s own
+//! connections, their input and output bytes, their watches and reads. Each shard hears one [`Stream`] of applied
+//! entries. Nothing here reads clocks, files, sockets or random numbers, nothing locks or waits: time comes in as
+//! [`Now`], the [`Tree`](ostler_tree::Tree) and the streams belong to the shell that calls.
+//!
+//! A loop in one thread looks like this:
+//! ```text
+//! poll sockets -> shard.open / shard.input / shard.hung_up
+//! shard.turn(now, &tree, &mut stream, &mut outbox)
+//! replica.touch(now, &outbox.touches); for submit in outbox.submits: replica.receive(now, &tree, &mut streams, submit)
+//! replica.tick(now, &tree, &mut streams)
+//! replica.take_appends() -> log thread;  log thread -> replica.synced(zxid)
+//! while replica.apply(now, &mut tree, &mut streams).more { .. }
+//! for conn in shard.take_dirty(): write shard.output(conn) to its socket; shard.wrote(conn, n)
+//! ```
+#![forbid(unsafe_code)]
+
+mod config;
+mod event;
+mod ids;
+mod replica;
+mod shard;
+mod stream;
+mod submit;
+
+pub use config::{DigestAlgorithm, NodeConfig};
+pub use event::{CloseReason, NodeEvent};
+pub use ids::{ConnId, Now};
+pub use replica::{Append, Applied, Replica, ReplicaStats, SessionBucket};
+pub use shard::{Command, ConnStats, ConnStatus, Shard, ShardStats, Turn};
+pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream};
+pub use submit::{Outbox, Submit, SubmitItem};

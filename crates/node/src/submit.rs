@@ -1,0 +1,82 @@
+//! What shards send to the replica.
+
+use crate::{Command, ConnId, Origin};
+use ostler_model::{AuthIds, OpCode, SessionId};
+
+/// One message of a shard. The messages of a connection are in the order of its requests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Submit {
+    /// Whose, and which.
+    pub origin: Origin,
+    /// What.
+    pub item: SubmitItem,
+}
+
+/// What a shard asks of the replica.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SubmitItem {
+    /// A handshake, its time-out already clamped.
+    Connect {
+        /// 0 = a new session.
+        session: SessionId,
+        /// The password is the one of `session`.
+        password_ok: bool,
+        /// Negotiated, milliseconds.
+        timeout_ms: i32,
+    },
+    /// A write or a sync: decoded and checked by the replica.
+    Write {
+        /// Which.
+        op: OpCode,
+        /// The client's number for it.
+        xid: i32,
+        /// The body of the frame, without header.
+        body: Vec<u8>,
+        /// Identities at the moment it was received.
+        ids: AuthIds,
+    },
+    /// A read of the tree that stands behind a write of the same connection.
+    Read {
+        /// Which.
+        op: OpCode,
+        /// The client's number for it.
+        xid: i32,
+        /// The body of the frame, without header.
+        body: Vec<u8>,
+        /// Identities at the moment it was received.
+        ids: AuthIds,
+    },
+    /// Something the shard itself will do when everything before it is done (sync too).
+    Local,
+    /// closeSession.
+    Close {
+        /// The client's number for it.
+        xid: i32,
+    },
+    /// The connection is gone; its lane ends. `seq` is not used.
+    Gone,
+    /// Answer to a probe: nothing was heard of the session's connection. `seq` is not used.
+    Silent {
+        /// Which.
+        session: SessionId,
+    },
+    /// Answer to `ReadOnce`; the connection is not used.
+    HaveRead {
+        /// Which shard.
+        shard: usize,
+    },
+}
+
+/// What one turn of a shard leaves for the shell to carry on. The shell empties it.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// For [`Replica::receive`](crate::Replica::receive), in order.
+    pub submits: Vec<Submit>,
+    /// For [`Replica::touch`](crate::Replica::touch): sessions heard of, each at most once per tick.
+    pub touches: Vec<SessionId>,
+    /// Four-letter words to be answered with [`Shard::answer`](crate::Shard::answer).
+    pub commands: Vec<Command>,
+    /// Connections whose reading had been stopped ([`Shard::wants_read`](crate::Shard::wants_read) was false) and
+    /// that want to be read again.
+    pub resumed: Vec<ConnId>,
+}
