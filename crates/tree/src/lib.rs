@@ -8,6 +8,7 @@
 mod access;
 mod apply;
 mod digest;
+mod load;
 mod overlay;
 mod prepare;
 mod store;
@@ -17,8 +18,9 @@ mod walk;
 pub use access::{Policy, Schemes};
 pub use apply::{Change, ChangeKind, TxnResult, apply};
 pub use digest::{content_crc, in_digest, node_digest};
+pub use load::{LoadError, Loader};
 pub use overlay::Overlay;
 pub use prepare::{Caller, Prepared};
 pub use store::{NewNode, Store};
-pub use table::{ChildCursor, NodeRef, Tree, TreeConfig};
+pub use table::{ChildCursor, NodeRef, SweepCursor, Tree, TreeConfig};
 pub use walk::{NodeImage, Walk};

@@ -28,6 +28,19 @@ pub struct NodeRef<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChildCursor {}
 
+/// A position in a round of [`Tree::sweep`]; a round begins with the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SweepCursor {
+    done: bool,
+}
+
+impl SweepCursor {
+    /// True when the round has seen all candidates.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
 impl Tree {
     /// A fresh tree with the built-in nodes (storage.md section 4.2).
     pub fn new(_config: TreeConfig) -> Tree {
@@ -73,8 +86,14 @@ impl Tree {
     pub fn ephemeral_owners(&self) -> Vec<SessionId> {
         todo!()
     }
-    /// Containers and TTL nodes that are due to be deleted at `now_ms` (client-protocol.md section 16), at most `max`.
-    pub fn sweep(&self, _now_ms: i64, _max_never_used_ms: i64, _max: usize) -> Vec<String> {
+    /// Containers and TTL nodes that are due to be deleted at `now_ms` (client-protocol.md section 16). Looks at a
+    /// bounded number of candidates from `cursor` on; the round is over when [`SweepCursor::is_done`]. Each path found
+    /// must be checked again when its deletion is prepared.
+    pub fn sweep(&self, _cursor: &mut SweepCursor, _now_ms: i64, _max_never_used_ms: i64) -> Vec<String> {
+        todo!()
+    }
+    /// The root of the deepest quota that `path` is under, as in `/zookeeper/quota<root>/zookeeper_limits`.
+    pub fn quota_root<'p>(&self, _path: &'p str) -> Option<&'p str> {
         todo!()
     }
     /// Applies the next transaction and advances [`Tree::zxid`]. Changes are appended in the order in which their
