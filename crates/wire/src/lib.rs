@@ -1,9 +1,13 @@
 //! Apache's bytes: the jute encoding, the records of the client protocol and the records of the transaction log.
 //!
-//! Decoders never panic, return an error for anything malformed, and allocate no more than the input's size
-//! (client-protocol.md sections 1 to 6, 15, 20; storage.md sections 2 and 3).
+//! [`jute`] has the primitives, [`client`] what a server reads and writes, [`peer`] what a client writes and reads,
+//! [`txn`] the records of logs and proposals. Decoders never panic, return an error for anything malformed, and
+//! allocate no more than a small multiple of the input's size (client-protocol.md sections 1 to 6, 15, 20;
+//! storage.md sections 2 and 3).
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod jute;
+pub mod peer;
 pub mod txn;
+mod utf8;
