@@ -10,18 +10,22 @@
 mod dirs;
 mod disk;
 mod error;
+pub mod faulty;
 mod lock;
 mod log;
 mod names;
 mod purge;
 mod recover;
+mod rng;
 mod snapshot;
+#[cfg(test)]
+mod testing;
 
 pub use dirs::DataDirs;
 pub use disk::{Disk, DiskFile, Entry, RealDisk};
 pub use error::StoreError;
 pub use lock::DirLock;
-pub use log::{Appended, Commit, Log, LogConfig};
+pub use log::{Appended, Commit, End, Log, LogConfig, LogReader, Record};
 pub use names::{log_zxid, snapshot_zxid};
 pub use purge::{Purged, purge};
 pub use recover::{Progress, RecoverOptions, Recovered, RecoveryFacts, recover};

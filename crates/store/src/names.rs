@@ -27,6 +27,20 @@ pub(crate) fn log_name(first: Zxid) -> String {
     format!("log.{:x}", first.0)
 }
 
+/// The name of a file that is being written and will be called `name`: one that neither Apache nor recovery takes for a
+/// log or a snapshot (`snapshot.1.tmp` would be a candidate).
+pub(crate) fn unfinished_name(name: &str) -> String {
+    format!("{UNFINISHED_PREFIX}{name}{UNFINISHED_SUFFIX}")
+}
+
+/// True for a name made by [`unfinished_name`].
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED_PREFIX) && name.ends_with(UNFINISHED_SUFFIX)
+}
+
+const UNFINISHED_PREFIX: &str = "new.";
+const UNFINISHED_SUFFIX: &str = ".tmp";
+
 #[cfg(test)]
 mod tests {
     use super::*;

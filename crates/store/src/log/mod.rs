@@ -1,5 +1,32 @@
-//! The transaction log (storage.md section 3): [`Log`] writes it.
+//! The transaction log (storage.md section 3): [`Log`] writes it, [`LogReader`] reads one file of it.
 
+mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
+pub use reader::{End, LogReader, Record};
 pub use writer::{Appended, Commit, Log, LogConfig};
+
+/// `ZKLG`.
+const MAGIC: [u8; 4] = *b"ZKLG";
+/// Magic, version, dbid.
+pub(crate) const HEADER_BYTES: u64 = 16;
+/// Checksum and length before a payload.
+pub(crate) const RECORD_HEADER_BYTES: usize = 12;
+/// The byte behind every payload.
+const EOR: u8 = 0x42;
+/// Format version in the header; readers do not look at it.
+const VERSION: u32 = 2;
+
+fn header() -> [u8; HEADER_BYTES as usize] {
+    let mut header = [0; HEADER_BYTES as usize];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..8].copy_from_slice(&VERSION.to_be_bytes());
+    header
+}
+
+/// Adler-32 of a payload.
+fn checksum(payload: &[u8]) -> u32 {
+    simd_adler32::adler32(&payload)
+}

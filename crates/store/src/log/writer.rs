@@ -1,14 +1,21 @@
 //! Writing: records are buffered by [`Log::append`] and durable after [`Log::commit`]: many records, one write, one sync.
 //!
 //! A log never appends to an existing file: every start and every roll begins a new one, named after its first record.
-//! A file is synced before the next one is created, so that no power cut can leave a later file without the end of the
-//! earlier one. After any error the log refuses everything: what the disk holds is then unknown, and a second fsync
-//! that succeeds proves nothing.
+//! Two orders protect against power cuts: a file gets its name only when its header is durable, so that no file with
+//! half a header is ever found; and it is synced before the next one is created, so that no later file can survive
+//! without the end of the earlier one. After any error the log refuses everything: what the disk holds is then
+//! unknown, and a second fsync that succeeds proves nothing.
 
-use crate::{Disk, StoreError};
+use super::{EOR, HEADER_BYTES, RECORD_HEADER_BYTES, checksum, header};
+use crate::names::{log_name, unfinished_name};
+use crate::rng::Rng;
+use crate::{Disk, DiskFile, StoreError};
 use ostler_model::Zxid;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A file grows by another preallocation when less than this is left of it (storage.md section 3.3).
+const PREALLOCATE_MARGIN_BYTES: u64 = 4096;
 
 /// The settings of a log.
 #[derive(Clone, Debug)]
@@ -57,26 +64,69 @@ pub struct Appended {
 pub struct Commit {
     /// Everything up to here is durable (with `force_sync`). `None`: nothing was ever appended.
     pub last: Option<Zxid>,
-    /// Records made durable by this call.
+    /// Records made durable since the previous commit.
     pub records: usize,
-    /// How long the sync took (with `force_sync` off, and for an empty commit: zero).
+    /// How long syncing took, syncs of rolled files included (zero with `force_sync` off and for an empty commit).
     pub sync_time: Duration,
     /// Length of the current file, preallocation included (for the slow-fsync warning).
     pub file_bytes: u64,
 }
 
+/// The file being written.
+#[derive(Debug)]
+struct Open<F> {
+    file: F,
+    path: PathBuf,
+    /// Where the next record goes.
+    end: u64,
+    /// Length, preallocation included.
+    len: u64,
+}
+
+/// When the next snapshot is due (storage.md section 3.4).
+#[derive(Debug)]
+struct Trigger {
+    rng: Rng,
+    records: u64,
+    records_max: u64,
+    /// Bytes of files that were rolled by size since the last snapshot.
+    rolled_bytes: u64,
+    bytes_max: u64,
+}
+
 /// The log of a running server.
 #[derive(Debug)]
 pub struct Log<D: Disk> {
-    #[allow(dead_code, reason = "skeleton")]
     disk: D,
     config: LogConfig,
+    open: Option<Open<D::File>>,
+    /// Framed records that are not in the file yet.
+    buffer: Vec<u8>,
+    trigger: Trigger,
+    last: Option<Zxid>,
+    /// Records since the last commit.
+    records: usize,
+    sync_time: Duration,
+    failed: bool,
 }
 
 impl<D: Disk> Log<D> {
     /// Touches nothing yet: the file is created by the first append.
     pub fn new(disk: D, config: LogConfig) -> Log<D> {
-        Log { disk, config }
+        let mut trigger =
+            Trigger { rng: Rng::new(config.seed), records: 0, records_max: 0, rolled_bytes: 0, bytes_max: 0 };
+        trigger.reset(&config);
+        Log {
+            disk,
+            config,
+            open: None,
+            buffer: Vec::new(),
+            trigger,
+            last: None,
+            records: 0,
+            sync_time: Duration::ZERO,
+            failed: false,
+        }
     }
 
     /// The settings.
@@ -84,14 +134,23 @@ impl<D: Disk> Log<D> {
         &self.config
     }
 
-    /// Adds a record (`payload` = header, body, digest as `ostler_wire::txn::encode` makes them) under `zxid`. It is durable
-    /// only after [`Log::commit`]. May write, and may sync the old file when one is rolled.
+    /// Adds a record (`payload` = header, body, digest as `ostler_wire::txn::encode` makes them) under `zxid`. It is
+    /// durable only after [`Log::commit`]. The first record of a file creates it; the record that makes a snapshot due
+    /// writes and syncs its file.
     ///
     /// # Errors
     /// Any failed disk call; after that every call answers [`StoreError::LogFailed`].
+    ///
+    /// # Panics
+    /// If `zxid` is not above that of the record before, or the payload is empty: both would make the log unreadable.
     pub fn append(&mut self, zxid: Zxid, payload: &[u8]) -> Result<Appended, StoreError> {
-        let _ = (zxid, payload);
-        todo!()
+        assert!(self.last.is_none_or(|last| last < zxid), "log records come in the order of their zxids");
+        assert!(!payload.is_empty(), "an empty record would read as the end of the log");
+        self.check()?;
+        self.last = Some(zxid);
+        let result = self.append_checked(zxid, payload);
+        self.failed = result.is_err();
+        result
     }
 
     /// Writes and syncs everything appended.
@@ -99,11 +158,136 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// As [`Log::append`].
     pub fn commit(&mut self) -> Result<Commit, StoreError> {
-        todo!()
+        self.check()?;
+        let result = self.commit_checked();
+        self.failed = result.is_err();
+        result
     }
 
     /// Bytes appended and not yet handed to the disk.
     pub fn buffered_bytes(&self) -> usize {
-        todo!()
+        self.buffer.len()
     }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.failed { Err(StoreError::LogFailed) } else { Ok(()) }
+    }
+
+    fn append_checked(&mut self, zxid: Zxid, payload: &[u8]) -> Result<Appended, StoreError> {
+        if self.open.is_none() {
+            self.open = Some(self.create_file(zxid)?);
+        }
+        frame(&mut self.buffer, payload);
+        self.records += 1;
+        self.trigger.records += 1;
+        let file_bytes = self.file_bytes();
+        let snapshot_due = self.trigger.is_due(&self.config, file_bytes);
+        if snapshot_due {
+            self.roll()?;
+            self.trigger.reset(&self.config);
+        }
+        Ok(Appended { snapshot_due })
+    }
+
+    fn commit_checked(&mut self) -> Result<Commit, StoreError> {
+        let file_bytes = if self.buffer.is_empty() {
+            self.file_bytes()
+        } else {
+            self.write()?;
+            self.sync()?;
+            let file_bytes = self.file_bytes();
+            let limit = self.config.file_size_limit_bytes;
+            if limit > 0 && file_bytes > limit {
+                self.trigger.rolled_bytes += file_bytes;
+                self.open = None;
+            }
+            file_bytes
+        };
+        let records = std::mem::take(&mut self.records);
+        let sync_time = std::mem::take(&mut self.sync_time);
+        Ok(Commit { last: self.last, records, sync_time, file_bytes })
+    }
+
+    /// Ends the current file. It must be durable before the next one exists.
+    fn roll(&mut self) -> Result<(), StoreError> {
+        self.write()?;
+        self.sync()?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// A new file under its name, header and length durable, ready for records.
+    fn create_file(&mut self, first: Zxid) -> Result<Open<D::File>, StoreError> {
+        let name = log_name(first);
+        let path = self.config.dir.join(&name);
+        let unfinished = self.config.dir.join(unfinished_name(&name));
+        let header = header();
+        let len = HEADER_BYTES + self.config.preallocate_bytes;
+        let mut file = self.disk.create(&unfinished).map_err(StoreError::io("create", &unfinished))?;
+        file.write_at(0, &header).map_err(StoreError::io("write", &unfinished))?;
+        file.set_len(len).map_err(StoreError::io("extend", &unfinished))?;
+        file.sync().map_err(StoreError::io("sync", &unfinished))?;
+        self.disk.rename(&unfinished, &path).map_err(StoreError::io("rename a new log to", &path))?;
+        self.disk.sync_dir(&self.config.dir).map_err(StoreError::io("sync the directory", &self.config.dir))?;
+        Ok(Open { file, path, end: HEADER_BYTES, len })
+    }
+
+    /// Hands the buffer to the disk.
+    fn write(&mut self) -> Result<(), StoreError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let end = open.end + self.buffer.len() as u64;
+        let step = self.config.preallocate_bytes;
+        if step > 0 && end + PREALLOCATE_MARGIN_BYTES >= open.len {
+            let missing = end + PREALLOCATE_MARGIN_BYTES + 1 - open.len;
+            let len = open.len + missing.div_ceil(step) * step;
+            open.file.set_len(len).map_err(StoreError::io("extend", &open.path))?;
+            open.len = len;
+        }
+        open.file.write_at(open.end, &self.buffer).map_err(StoreError::io("write", &open.path))?;
+        open.end = end;
+        open.len = open.len.max(end);
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if self.config.force_sync {
+            let start = Instant::now();
+            open.file.sync().map_err(StoreError::io("sync", &open.path))?;
+            self.sync_time += start.elapsed();
+        }
+        Ok(())
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.len.max(open.end + self.buffer.len() as u64))
+    }
+}
+
+impl Trigger {
+    fn is_due(&self, config: &LogConfig, file_bytes: u64) -> bool {
+        self.records > self.records_max
+            || (config.snap_size_limit_bytes > 0 && self.rolled_bytes + file_bytes > self.bytes_max)
+    }
+
+    /// Half of each limit, and a random part of the other half.
+    fn reset(&mut self, config: &LogConfig) {
+        let records = u64::from(config.snap_count.max(2)) / 2;
+        let bytes = config.snap_size_limit_bytes / 2;
+        self.records = 0;
+        self.rolled_bytes = 0;
+        self.records_max = records + self.rng.below(records);
+        self.bytes_max = bytes + self.rng.below(bytes);
+    }
+}
+
+/// Appends one framed record: checksum, length, payload, end mark.
+fn frame(out: &mut Vec<u8>, payload: &[u8]) {
+    let len = i32::try_from(payload.len()).expect("a record is bounded by the frame that asked for it");
+    out.reserve(payload.len() + RECORD_HEADER_BYTES + 1);
+    out.extend_from_slice(&u64::from(checksum(payload)).to_be_bytes());
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(payload);
+    out.push(EOR);
 }
