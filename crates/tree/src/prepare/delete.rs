@@ -1,0 +1,48 @@
+//! delete (client-protocol.md section 10.2) and the sweeper's deleteContainer (section 16).
+
+use super::{Check, next_version, parent_of};
+use crate::Store;
+use ostler_model::{Delete, ErrorCode, Owner, Txn, path, perms};
+
+/// The path of a node to delete and its parent's.
+fn deletable(path: Option<&str>) -> Result<(&str, &str), ErrorCode> {
+    let path = path.ok_or(ErrorCode::MarshallingError)?;
+    let parent = parent_of(path)?;
+    if path::PROTECTED.contains(&path) { Err(ErrorCode::BadArguments) } else { Ok((path, parent)) }
+}
+
+impl Check<'_> {
+    pub(super) fn delete(&self, request: &Delete<'_>) -> Result<Txn, ErrorCode> {
+        self.open_session()?;
+        let (path, parent_path) = deletable(request.path.as_deref())?;
+        let parent = self.find(parent_path)?;
+        self.allow(parent, perms::DELETE)?;
+        let node = self.find(path)?;
+        next_version(self.view.stat(node).version, request.version)?;
+        if self.view.num_children(node) > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        Ok(Txn::Delete { path: path.to_owned() })
+    }
+
+    /// The sweeper decided on committed state; what is pending may have changed the node's mind. Stricter than
+    /// Apache, whose operation also deletes persistent leaves and TTL nodes that were just written to.
+    pub(super) fn delete_container(&self, path: Option<&str>) -> Result<Txn, ErrorCode> {
+        let (path, parent_path) = deletable(path)?;
+        let node = self.find(path)?;
+        if self.view.num_children(node) > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        let stat = self.view.stat(node);
+        let is_due = match Owner::from_raw(stat.ephemeral_owner) {
+            Owner::Container => true,
+            Owner::Ttl(ttl_ms) => self.header.time_ms.saturating_sub(stat.mtime) > ttl_ms,
+            Owner::Persistent | Owner::Session(_) => false,
+        };
+        if !is_due {
+            return Err(ErrorCode::BadVersion);
+        }
+        self.find(parent_path)?;
+        Ok(Txn::DeleteContainer { path: path.to_owned() })
+    }
+}
