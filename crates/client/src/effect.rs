@@ -1,8 +1,7 @@
 //! What goes into the session core and what comes out of it: settings, requests, effects, and the reasons of
 //! everything that can go wrong, in words.
 
-use crate::watches::WatchKind;
-use ostler_model::{EventType, OpCode, SessionId, WatcherType, Zxid};
+use ostler_model::{EventType, OpCode, SessionId, Zxid};
 
 /// Bytes of paths in one setWatches packet, well below every server's frame limit.
 pub const SET_WATCHES_BYTES_MAX: usize = 128 << 10;
@@ -51,17 +50,6 @@ pub struct LinkId(pub u64);
 /// Names a request to its caller, over all reconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
-
-/// What a successful reply changes in the registry of watches. Paths are the server's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum WatchIntent {
-    /// A watch of this kind is registered if the reply is good.
-    Add(String, WatchKind),
-    /// exists with a watch: on the data if the node is there, on its creation if it is not.
-    Exists(String),
-    /// removeWatches.
-    Remove(String, WatcherType),
-}
 
 /// What the shell has to do, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,7 +6,6 @@
 
 mod address;
 mod effect;
-mod frames;
 mod order;
 mod session;
 mod watches;
@@ -14,7 +13,7 @@ mod watches;
 pub use address::{AddressError, Chroot, ConnectString, DEFAULT_PORT, Host};
 pub use effect::{
     Cause, Config, Effect, LinkId, RawReply, RequestError, RequestId, SET_WATCHES_BYTES_MAX, SessionState, SubmitError,
-    WatchEvent, WatchIntent,
+    WatchEvent,
 };
 pub use session::{PING_INTERVAL_MAX_MS, RETRY_WAIT_MAX_MS, Session};
 pub use watches::{WatchKind, Watches};

@@ -8,13 +8,18 @@
 
 use crate::effect::{
     Cause, Config, Effect, LinkId, RawReply, RequestError, RequestId, SessionState, SubmitError, WatchEvent,
-    WatchIntent,
 };
-use crate::frames::{self, AUTH_XID, EVENT_XID, PING_XID, SET_WATCHES_XID};
 use crate::order::{Random, ServerOrder};
-use crate::watches::{WatchKind, Watches};
-use ostler_model::{OpCode, SessionId, Zxid};
+use crate::watches::{WatchIntent, Watches};
+use ostler_model::{EventType, OpCode, Request, SessionId, Zxid};
+use ostler_wire::client::{ConnectRequest, ConnectResponse, ReplyHeader};
+use ostler_wire::peer::{self, WatcherEvent};
 use std::collections::VecDeque;
+
+/// xid of auth packets.
+const AUTH_XID: i32 = -4;
+/// xid of setWatches packets.
+const SET_WATCHES_XID: i32 = -8;
 
 /// The longest wait before the next server after all of them failed, ms; the wait is random up to it.
 pub const RETRY_WAIT_MAX_MS: u64 = 1_000;
@@ -175,7 +180,15 @@ impl Session {
         self.phase = Phase::Greeting { link, since_ms };
         let timeout_ms = i32::try_from(self.config.session_timeout_ms).unwrap_or(i32::MAX);
         let mut bytes = Vec::new();
-        frames::connect(&mut bytes, self.seen, timeout_ms, self.id, &self.password, self.config.read_only_allowed);
+        ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: self.seen,
+            timeout_ms,
+            session: self.id,
+            password: self.password.to_vec(),
+            read_only: Some(self.config.read_only_allowed),
+        }
+        .encode(&mut bytes);
         self.send(now_ms, link, bytes);
     }
 
@@ -241,7 +254,7 @@ impl Session {
             }
             Phase::Connected { link } if now_ms >= self.sent_ms + self.ping_interval_ms() => {
                 let mut bytes = Vec::new();
-                frames::request(&mut bytes, PING_XID, OpCode::Ping, |_| ());
+                peer::encode_request(&mut bytes, ReplyHeader::PING_XID, &Request::Ping);
                 self.send(now_ms, link, bytes);
             }
             _ => (),
@@ -262,32 +275,20 @@ impl Session {
         }
     }
 
-    /// Asks the server for something; the answer comes as [`Effect::Reply`]. `watch` says what a good answer
-    /// changes in the registry of watches.
+    /// Asks the server for something; the answer comes as [`Effect::Reply`]. Paths are the server's. Watches that
+    /// the request registers or removes are noted when it is answered.
     ///
     /// # Errors
     /// Too many requests wait, or the session has ended.
-    pub fn submit(
-        &mut self,
-        now_ms: u64,
-        op: OpCode,
-        body: &[u8],
-        watch: Option<WatchIntent>,
-    ) -> Result<RequestId, SubmitError> {
+    pub fn submit(&mut self, now_ms: u64, request: &Request<'_>) -> Result<RequestId, SubmitError> {
         if self.closing || self.has_ended() {
             return Err(SubmitError::Ended);
         }
-        let bytes_full = self.waiting_bytes > 0 && self.waiting_bytes + body.len() > self.config.pending_bytes_max;
-        if self.pending() >= self.config.pending_max || bytes_full {
+        if self.pending() >= self.config.pending_max || self.waiting_bytes >= self.config.pending_bytes_max {
             return Err(SubmitError::Full);
         }
         let id = self.take_request_id();
-        let xid = self.next_xid;
-        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
-        let mut bytes = Vec::with_capacity(12 + body.len());
-        frames::request(&mut bytes, xid, op, |out| out.extend_from_slice(body));
-        self.waiting_bytes += bytes.len();
-        self.waiting.push_back((Pending { xid, op, id: Some(id), watch }, bytes));
+        self.enqueue(request, Some(id));
         self.send_waiting(now_ms);
         Ok(id)
     }
@@ -315,11 +316,7 @@ impl Session {
             Phase::Connected { .. } => {
                 self.closing = true;
                 // Beyond every bound: a full queue must not keep a session from being closed.
-                let xid = self.next_xid;
-                let mut bytes = Vec::new();
-                frames::request(&mut bytes, xid, OpCode::CloseSession, |_| ());
-                self.waiting_bytes += bytes.len();
-                self.waiting.push_back((Pending { xid, op: OpCode::CloseSession, id: None, watch: None }, bytes));
+                self.enqueue(&Request::CloseSession, None);
                 self.send_waiting(now_ms);
             }
             _ => {
@@ -342,6 +339,16 @@ impl Session {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         id
+    }
+
+    fn enqueue(&mut self, request: &Request<'_>, id: Option<RequestId>) {
+        let xid = self.next_xid;
+        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
+        let mut bytes = Vec::new();
+        peer::encode_request(&mut bytes, xid, request);
+        self.waiting_bytes += bytes.len();
+        let pending = Pending { xid, op: peer::op_code(request), id, watch: WatchIntent::of(request) };
+        self.waiting.push_back((pending, bytes));
     }
 
     fn read_timeout_ms(&self) -> u64 {
@@ -387,7 +394,9 @@ impl Session {
 
     fn send_auth(&mut self, now_ms: u64, link: LinkId, index: usize) {
         let mut bytes = Vec::new();
-        frames::auth(&mut bytes, &self.auths[index].scheme, &self.auths[index].auth);
+        let Auth { scheme, auth, .. } = &self.auths[index];
+        let request = Request::Auth { scheme: Some(scheme.into()), auth: Some(auth) };
+        peer::encode_request(&mut bytes, AUTH_XID, &request);
         self.auths_sent.push_back(index);
         self.send(now_ms, link, bytes);
     }
@@ -396,19 +405,20 @@ impl Session {
         if let Phase::Greeting { .. } = self.phase {
             return self.welcomed(now_ms, link, payload);
         }
-        let Some((xid, zxid, err, body)) = frames::reply(payload) else {
+        let Ok((header, body)) = ReplyHeader::split(payload) else {
             return self.protocol_error(now_ms, format!("a reply of {} bytes", payload.len()));
         };
+        let ReplyHeader { xid, zxid, err } = header;
         match xid {
-            EVENT_XID => self.event(now_ms, zxid, body),
-            PING_XID => (),
+            ReplyHeader::EVENT_XID => self.event(now_ms, zxid, body),
+            ReplyHeader::PING_XID => (),
             AUTH_XID => self.auth_answered(now_ms, zxid, err),
             _ => self.answered(now_ms, xid, RawReply { zxid, err, body: body.to_vec() }),
         }
     }
 
     fn welcomed(&mut self, now_ms: u64, link: LinkId, payload: &[u8]) {
-        let Some(welcome) = frames::welcome(payload) else {
+        let Ok(welcome) = ConnectResponse::decode(payload) else {
             return self.protocol_error(now_ms, "its answer to the handshake is malformed".into());
         };
         let Ok(timeout_ms @ 1..) = u32::try_from(welcome.timeout_ms) else {
@@ -419,7 +429,7 @@ impl Session {
         self.id = welcome.session;
         self.password = welcome.password;
         self.timeout_ms = u64::from(timeout_ms);
-        self.read_only = welcome.read_only;
+        self.read_only = welcome.read_only.unwrap_or(false);
         self.phase = Phase::Connected { link };
         self.order.succeeded();
         let state = SessionState::Connected { session: self.id, timeout_ms, read_only: self.read_only, again };
@@ -434,7 +444,12 @@ impl Session {
     fn set_watches_again(&mut self, now_ms: u64, link: LinkId) {
         let mut bytes = Vec::new();
         for lists in self.watches.packets(self.config.set_watches_bytes_max) {
-            let op = frames::set_watches(&mut bytes, self.watched, &lists);
+            let [data, exist, child, persistent, recursive] =
+                lists.map(|list| Some(list.into_iter().map(|path| Some(path.into())).collect()));
+            let relative_zxid = self.watched.0;
+            let request = Request::SetWatches { relative_zxid, data, exist, child, persistent, recursive };
+            peer::encode_request(&mut bytes, SET_WATCHES_XID, &request);
+            let op = peer::op_code(&request);
             self.in_flight.push_back(Pending { xid: SET_WATCHES_XID, op, id: None, watch: None });
             self.resets += 1;
         }
@@ -444,11 +459,11 @@ impl Session {
     }
 
     fn event(&mut self, now_ms: u64, zxid: Zxid, body: &[u8]) {
-        let Some((kind, path)) = frames::event(body) else {
+        let Some((kind, path)) = decode_event(body) else {
             return self.protocol_error(now_ms, "a malformed watch event".into());
         };
-        if self.watches.fire(path, kind) {
-            self.effects.push_back(Effect::Event(WatchEvent { zxid, kind, path: path.into() }));
+        if self.watches.fire(&path, kind) {
+            self.effects.push_back(Effect::Event(WatchEvent { zxid, kind, path }));
         }
     }
 
@@ -486,7 +501,7 @@ impl Session {
             self.watched = self.seen;
         }
         if let Some(intent) = &pending.watch {
-            self.register(intent, reply.err);
+            self.watches.answered(intent, reply.err);
         }
         let closed = pending.op == OpCode::CloseSession;
         self.answer(&pending, Ok(reply));
@@ -494,17 +509,6 @@ impl Session {
             let link = self.link().expect("an answer came from a connection");
             self.effects.push_back(Effect::Disconnect { link });
             self.end(SessionState::Closed, &RequestError::Closed);
-        }
-    }
-
-    fn register(&mut self, intent: &WatchIntent, err: i32) {
-        const NO_NODE: i32 = ostler_model::ErrorCode::NoNode.code();
-        match (intent, err) {
-            (WatchIntent::Add(path, kind), 0) => self.watches.add(path.clone(), *kind),
-            (WatchIntent::Exists(path), 0) => self.watches.add(path.clone(), WatchKind::Data),
-            (WatchIntent::Exists(path), NO_NODE) => self.watches.add(path.clone(), WatchKind::Exist),
-            (WatchIntent::Remove(path, kind), 0) => self.watches.remove(path, *kind),
-            _ => (),
         }
     }
 
@@ -587,6 +591,19 @@ fn is_allowed_read_only(op: OpCode) -> bool {
             | OpCode::Check
             | OpCode::Sync
     )
+}
+
+/// `None` if the event is malformed or of a type that servers do not send.
+fn decode_event(body: &[u8]) -> Option<(EventType, String)> {
+    let event = WatcherEvent::decode(body).ok()?;
+    let kind = match event.kind {
+        1 => EventType::NodeCreated,
+        2 => EventType::NodeDeleted,
+        3 => EventType::NodeDataChanged,
+        4 => EventType::NodeChildrenChanged,
+        _ => return None,
+    };
+    Some((kind, event.path?.into_owned()))
 }
 
 /// Splits the first whole frame off: its payload and what is behind it. `Err` carries a length out of bounds.

@@ -3,7 +3,7 @@
 //! A server forgets watches with the connection. One-shot watches leave the registry when their event arrives,
 //! persistent and recursive ones when they are removed. Paths are the server's (with the chroot).
 
-use ostler_model::{EventType, WatcherType};
+use ostler_model::{ErrorCode, EventType, Request, WatcherType};
 use std::collections::BTreeMap;
 
 /// A kind of watch as setWatches2 lists them.
@@ -37,6 +37,37 @@ const CHILD: u8 = WatchKind::Child.bit();
 const PERSISTENT: u8 = WatchKind::Persistent.bit();
 const RECURSIVE: u8 = WatchKind::Recursive.bit();
 
+/// What the reply to a request changes in the registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum WatchIntent {
+    Add(String, WatchKind),
+    /// exists with a watch: on the data if the node is there, on its creation if it is not.
+    Exists(String),
+    Remove(String, WatcherType),
+}
+
+impl WatchIntent {
+    /// `None` for a request that has nothing to do with watches.
+    pub(crate) fn of(request: &Request<'_>) -> Option<WatchIntent> {
+        let (path, intent): (_, fn(String) -> WatchIntent) = match request {
+            Request::Exists { path, watch: true } => (path, WatchIntent::Exists),
+            Request::GetData { path, watch: true } => (path, |path| WatchIntent::Add(path, WatchKind::Data)),
+            Request::GetChildren { path, watch: true } | Request::GetChildren2 { path, watch: true } => {
+                (path, |path| WatchIntent::Add(path, WatchKind::Child))
+            }
+            Request::AddWatch { path, recursive: false } => {
+                (path, |path| WatchIntent::Add(path, WatchKind::Persistent))
+            }
+            Request::AddWatch { path, recursive: true } => (path, |path| WatchIntent::Add(path, WatchKind::Recursive)),
+            Request::RemoveWatches { path: Some(path), kind } => {
+                return Some(WatchIntent::Remove(path.to_string(), *kind));
+            }
+            _ => return None,
+        };
+        path.as_ref().map(|path| intent(path.to_string()))
+    }
+}
+
 /// Which watches this client believes its server holds for it. Iterates in path order, the same on every run.
 #[derive(Clone, Debug, Default)]
 pub struct Watches {
@@ -44,6 +75,18 @@ pub struct Watches {
 }
 
 impl Watches {
+    /// A request with this intent was answered with this error code (0: done).
+    pub(crate) fn answered(&mut self, intent: &WatchIntent, err: i32) {
+        const NO_NODE: i32 = ErrorCode::NoNode.code();
+        match (intent, err) {
+            (WatchIntent::Add(path, kind), 0) => self.add(path.clone(), *kind),
+            (WatchIntent::Exists(path), 0) => self.add(path.clone(), WatchKind::Data),
+            (WatchIntent::Exists(path), NO_NODE) => self.add(path.clone(), WatchKind::Exist),
+            (WatchIntent::Remove(path, kind), 0) => self.remove(path, *kind),
+            _ => (),
+        }
+    }
+
     /// Adds a watch; adding it again changes nothing.
     pub fn add(&mut self, path: String, kind: WatchKind) {
         *self.by_path.entry(path).or_default() |= kind.bit();

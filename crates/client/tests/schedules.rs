@@ -2,12 +2,13 @@
 //!
 //! At the end everything is healed and three things must hold: each request was answered exactly once; the watches
 //! that the client believes in are those that its server holds; and no watch that is left has missed a change.
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod fake;
 
-use fake::{Ensemble, read_body, text_body};
-use ostler_client::{Config, Effect, LinkId, RequestId, Session, SessionState, WatchIntent, WatchKind};
-use ostler_model::OpCode;
+use fake::Ensemble;
+use ostler_client::{Config, Effect, LinkId, RequestId, Session, SessionState, WatchKind};
+use ostler_model::{EventType, Request};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ enum Step {
     ToClient(usize),
     Cut,
     Wait(u64),
+    Auth,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1..200_usize).prop_map(Step::ToClient),
         2 => Just(Step::Cut),
         2 => (1..1_500_u64).prop_map(Step::Wait),
+        1 => Just(Step::Auth),
     ]
 }
 
@@ -46,6 +49,7 @@ struct World {
     to_server: Vec<u8>,
     to_client: Vec<u8>,
     asked: BTreeMap<RequestId, (WatchKind, &'static str)>,
+    auths: BTreeSet<RequestId>,
     answered: BTreeSet<RequestId>,
     /// One-shot watches registered and not fired: when.
     registered: BTreeMap<(WatchKind, &'static str), i64>,
@@ -64,6 +68,7 @@ impl World {
             to_server: Vec::new(),
             to_client: Vec::new(),
             asked: BTreeMap::new(),
+            auths: BTreeSet::new(),
             answered: BTreeSet::new(),
             registered: BTreeMap::new(),
             losses: 0,
@@ -74,8 +79,8 @@ impl World {
         match *step {
             Step::Watch(kind, path) => self.watch(kind, PATHS[path]),
             Step::Change(path, delete) => self.ensemble.change(PATHS[path], delete),
-            Step::ToServer(bytes, frames) => self.to_server(bytes, frames),
-            Step::ToClient(bytes) => self.to_client(bytes),
+            Step::ToServer(bytes, frames) => self.carry_to_server(bytes, frames),
+            Step::ToClient(bytes) => self.carry_to_client(bytes),
             Step::Cut => {
                 if let Some(link) = self.link {
                     self.session.link_down(self.now, link, Some("cut".into()));
@@ -86,27 +91,28 @@ impl World {
                 self.now += ms;
                 self.session.tick(self.now);
             }
+            Step::Auth => {
+                let id = self.session.add_auth(self.now, "digest", b"u:p").expect("not ended");
+                self.auths.insert(id);
+            }
         }
         self.effects();
     }
 
     fn watch(&mut self, kind: WatchKind, path: &'static str) {
-        let (op, body) = match kind {
-            WatchKind::Data => (OpCode::GetData, read_body(path, true)),
-            WatchKind::Exist => (OpCode::Exists, read_body(path, true)),
-            WatchKind::Child => (OpCode::GetChildren, read_body(path, true)),
-            WatchKind::Persistent => (OpCode::AddWatch, [text_body(path), vec![0, 0, 0, 0]].concat()),
-            WatchKind::Recursive => (OpCode::AddWatch, [text_body(path), vec![0, 0, 0, 1]].concat()),
+        let text = Some(path.into());
+        let request = match kind {
+            WatchKind::Data => Request::GetData { path: text, watch: true },
+            WatchKind::Exist => Request::Exists { path: text, watch: true },
+            WatchKind::Child => Request::GetChildren { path: text, watch: true },
+            WatchKind::Persistent => Request::AddWatch { path: text, recursive: false },
+            WatchKind::Recursive => Request::AddWatch { path: text, recursive: true },
         };
-        let intent = match kind {
-            WatchKind::Exist => WatchIntent::Exists(path.into()),
-            _ => WatchIntent::Add(path.into(), kind),
-        };
-        let id = self.session.submit(self.now, op, &body, Some(intent)).expect("not full");
+        let id = self.session.submit(self.now, &request).expect("not full");
         assert!(self.asked.insert(id, (kind, path)).is_none());
     }
 
-    fn to_server(&mut self, bytes: usize, frames: usize) {
+    fn carry_to_server(&mut self, bytes: usize, frames: usize) {
         let Some(link) = self.link else { return };
         let count = bytes.min(self.to_server.len());
         let bytes: Vec<u8> = self.to_server.drain(..count).collect();
@@ -114,7 +120,7 @@ impl World {
         self.to_client.extend(self.ensemble.take_output(link.0));
     }
 
-    fn to_client(&mut self, bytes: usize) {
+    fn carry_to_client(&mut self, bytes: usize) {
         let Some(link) = self.link else { return };
         self.to_client.extend(self.ensemble.take_output(link.0));
         let count = bytes.min(self.to_client.len());
@@ -150,16 +156,17 @@ impl World {
                 Effect::Disconnect { .. } => self.drop_link(),
                 Effect::Reply { id, result, .. } => {
                     assert!(self.answered.insert(id), "answered twice");
-                    if let Ok(reply) = result {
-                        self.note(self.asked[&id], reply.zxid.0, reply.err);
+                    if let (Ok(reply), Some(asked)) = (result, self.asked.get(&id)) {
+                        self.note(*asked, reply.zxid.0, reply.err);
                     }
                 }
                 Effect::Event(event) => {
-                    let spent: &[WatchKind] = match event.kind as i32 {
-                        2 => &[WatchKind::Data, WatchKind::Exist, WatchKind::Child],
-                        4 => &[WatchKind::Child],
+                    let spent: &[WatchKind] = match event.kind {
+                        EventType::NodeDeleted => &[WatchKind::Data, WatchKind::Exist, WatchKind::Child],
+                        EventType::NodeChildrenChanged => &[WatchKind::Child],
                         _ => &[WatchKind::Data, WatchKind::Exist],
                     };
+                    self.check_new(event.kind, &event.path);
                     self.registered.retain(|(kind, path), _| *path != event.path || !spent.contains(kind));
                 }
                 Effect::State(SessionState::Suspended(cause)) => {
@@ -169,6 +176,17 @@ impl World {
                 Effect::State(state) => assert!(matches!(state, SessionState::Connected { .. }), "{state:?}"),
             }
         }
+    }
+
+    /// An event of a one-shot watch tells of a change after its registration, also when it comes as catch-up.
+    fn check_new(&self, event: EventType, path: &str) {
+        let (kind, changed) = match (event, self.ensemble.nodes.get(path)) {
+            (EventType::NodeDataChanged, Some(node)) => (WatchKind::Data, node.mzxid),
+            (EventType::NodeChildrenChanged, Some(node)) => (WatchKind::Child, node.pzxid),
+            _ => return,
+        };
+        let since = self.registered.iter().find(|((of, at), _)| *of == kind && *at == path).map(|(_, since)| *since);
+        assert!(since.is_none_or(|since| changed > since), "{event:?} of {path} at {changed}, known since {since:?}");
     }
 
     fn note(&mut self, (kind, path): (WatchKind, &'static str), zxid: i64, err: i32) {
@@ -188,7 +206,8 @@ impl World {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        prop_assert_eq!(&self.answered, &self.asked.keys().copied().collect::<BTreeSet<_>>());
+        let asked: BTreeSet<RequestId> = self.asked.keys().chain(&self.auths).copied().collect();
+        prop_assert_eq!(&self.answered, &asked);
         let server = &self.ensemble.connections[&self.link.expect("healed").0];
         let watches = self.session.watches();
         for path in PATHS {

@@ -1,12 +1,11 @@
 //! The session core against a scripted fake server, case by case.
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod fake;
 
-use fake::{Ensemble, read_body, reply_bytes, text_body};
-use ostler_client::{
-    Cause, Config, Effect, LinkId, RequestError, Session, SessionState, SubmitError, WatchEvent, WatchIntent, WatchKind,
-};
-use ostler_model::{EventType, OpCode, SessionId, WatcherType, Zxid};
+use fake::{Ensemble, reply_bytes};
+use ostler_client::{Cause, Config, Effect, LinkId, RequestError, Session, SessionState, SubmitError, WatchEvent};
+use ostler_model::{EventType, OpCode, Request, SessionId, SetData, WatcherType, Zxid};
 
 /// A session with an ensemble behind it; effects that need no shell are kept.
 struct World {
@@ -106,9 +105,8 @@ impl World {
         std::mem::take(&mut self.kept)
     }
 
-    fn read(&mut self, op: OpCode, path: &str, watch: Option<WatchIntent>) -> Result<(), RequestError> {
-        let watched = watch.is_some();
-        let id = self.session.submit(self.now, op, &read_body(path, watched), watch).unwrap();
+    fn ask(&mut self, request: &Request<'_>) -> Result<(), RequestError> {
+        let id = self.session.submit(self.now, request).unwrap();
         self.run();
         let found = self.kept.iter().position(|effect| matches!(effect, Effect::Reply { id: of, .. } if *of == id));
         match self.kept.remove(found.expect("answered")) {
@@ -122,6 +120,22 @@ impl World {
     }
 }
 
+fn exists(path: &str, watch: bool) -> Request<'_> {
+    Request::Exists { path: Some(path.into()), watch }
+}
+
+fn watched_data(path: &str) -> Request<'_> {
+    Request::GetData { path: Some(path.into()), watch: true }
+}
+
+fn watched_children(path: &str) -> Request<'_> {
+    Request::GetChildren { path: Some(path.into()), watch: true }
+}
+
+fn set_data(data: &[u8]) -> Request<'_> {
+    Request::SetData(SetData { path: Some("/".into()), data: Some(data), version: -1 })
+}
+
 fn event(zxid: i64, kind: EventType, path: &str) -> Effect {
     Effect::Event(WatchEvent { zxid: Zxid(zxid), kind, path: path.into() })
 }
@@ -130,8 +144,7 @@ fn event(zxid: i64, kind: EventType, path: &str) -> Effect {
 fn replies_come_in_order_and_carry_the_zxid() {
     let mut world = World::connected();
     world.ensemble.zxid = 77;
-    let ids: Vec<_> =
-        (0..3).map(|_| world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap()).collect();
+    let ids: Vec<_> = (0..3).map(|_| world.session.submit(0, &exists("/", false)).unwrap()).collect();
     world.run();
     let answered: Vec<_> = world
         .take()
@@ -150,7 +163,7 @@ fn replies_come_in_order_and_carry_the_zxid() {
 fn an_xid_out_of_order_ends_the_connection() {
     let mut world = World::connected();
     world.deaf = true;
-    let id = world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap();
+    let id = world.session.submit(0, &exists("/", false)).unwrap();
     world.run();
     let link = world.link.unwrap();
     world.session.received(1, link, &reply_bytes(2, 5, 0));
@@ -180,11 +193,26 @@ fn bytes_of_an_old_connection_are_ignored() {
 }
 
 #[test]
+fn bytes_of_an_old_connection_do_not_keep_a_silent_one_alive() {
+    let mut world = World::connected();
+    let old = world.link.unwrap();
+    world.cut();
+    world.advance_to(1_000);
+    world.deaf = true;
+    world.take();
+    for now in (1_000..6_000).step_by(500) {
+        world.advance_to(now);
+        world.session.received(now, old, &reply_bytes(-2, 0, 0));
+    }
+    assert!(matches!(world.take()[..], [Effect::State(SessionState::Suspended(Cause::ReadTimeout(_))), ..]));
+}
+
+#[test]
 fn frames_may_be_cut_anywhere() {
     let mut world = World::connected();
     world.deaf = true;
     for _ in 0..3 {
-        world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap();
+        world.session.submit(0, &exists("/", false)).unwrap();
     }
     world.run();
     let bytes = [reply_bytes(1, 5, 0), reply_bytes(2, 6, -101), reply_bytes(3, 7, 0)].concat();
@@ -252,7 +280,7 @@ fn every_server_gets_its_share_of_the_time_out() {
 fn a_reconnect_names_the_last_zxid_seen_and_leaves_an_older_server() {
     let mut world = World::connected();
     world.ensemble.zxid = 50;
-    world.read(OpCode::Exists, "/", None).unwrap();
+    world.ask(&exists("/", false)).unwrap();
     world.cut();
     world.take();
     world.ensemble.zxid = 49;
@@ -268,11 +296,11 @@ fn a_reconnect_names_the_last_zxid_seen_and_leaves_an_older_server() {
 fn what_waited_for_a_lost_connection_fails_and_what_comes_later_is_sent() {
     let mut world = World::connected();
     world.deaf = true;
-    let lost = world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap();
+    let lost = world.session.submit(0, &exists("/", false)).unwrap();
     world.run();
     world.cut();
     world.deaf = false;
-    let later = world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap();
+    let later = world.session.submit(0, &exists("/", false)).unwrap();
     world.advance_to(1_000);
     let effects = world.take();
     assert!(
@@ -289,14 +317,14 @@ fn a_session_that_the_servers_forgot_ends() {
     world.take();
     world.ensemble.sessions.clear();
     world.cut();
-    let waiting = world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap();
+    let waiting = world.session.submit(0, &exists("/", false)).unwrap();
     world.take();
     world.advance_to(1_000);
     let expired = Effect::Reply { id: waiting, op: OpCode::Exists, result: Err(RequestError::SessionExpired) };
     assert_eq!(world.take(), [expired, Effect::State(SessionState::Expired)], "auth {auth:?} was answered before");
     assert!(world.session.has_ended());
     assert_eq!(world.session.next_deadline_ms(), None);
-    assert_eq!(world.session.submit(0, OpCode::Exists, b"", None), Err(SubmitError::Ended));
+    assert_eq!(world.session.submit(0, &exists("/", false)), Err(SubmitError::Ended));
 }
 
 #[test]
@@ -306,10 +334,9 @@ fn auth_packets_come_first_after_every_reconnect() {
     world.session.add_auth(0, "digest", b"v:q").unwrap();
     world.run();
     assert_eq!(world.take().len(), 2);
-    let intent = WatchIntent::Add("/".into(), WatchKind::Child);
-    world.read(OpCode::GetChildren, "/", Some(intent)).unwrap();
+    world.ask(&watched_children("/")).unwrap();
     world.cut();
-    world.session.submit(0, OpCode::Exists, &read_body("/", false), None).unwrap();
+    world.session.submit(0, &exists("/", false)).unwrap();
     world.advance_to(1_000);
     let expected = [("digest".to_string(), b"u:p".to_vec()), ("digest".to_string(), b"v:q".to_vec())];
     assert_eq!(world.here().auths, expected);
@@ -335,17 +362,11 @@ fn watches_are_set_again_and_catch_up() {
     for path in ["/data", "/child", "/quiet", "/rec"] {
         world.change(path, false);
     }
-    for (op, path, intent) in [
-        (OpCode::GetData, "/data", WatchIntent::Add("/data".into(), WatchKind::Data)),
-        (OpCode::Exists, "/quiet", WatchIntent::Exists("/quiet".into())),
-        (OpCode::Exists, "/absent", WatchIntent::Exists("/absent".into())),
-        (OpCode::GetChildren, "/child", WatchIntent::Add("/child".into(), WatchKind::Child)),
-    ] {
-        let _ = world.read(op, path, Some(intent));
-    }
-    let body = [text_body("/rec"), 1_i32.to_be_bytes().to_vec()].concat();
-    let intent = WatchIntent::Add("/rec".into(), WatchKind::Recursive);
-    world.session.submit(0, OpCode::AddWatch, &body, Some(intent)).unwrap();
+    world.ask(&watched_data("/data")).unwrap();
+    world.ask(&exists("/quiet", true)).unwrap();
+    world.ask(&exists("/absent", true)).unwrap();
+    world.ask(&watched_children("/child")).unwrap();
+    world.ask(&Request::AddWatch { path: Some("/rec".into()), recursive: true }).unwrap();
     world.run();
     world.take();
     world.cut();
@@ -376,8 +397,8 @@ fn watches_are_set_again_and_catch_up() {
 fn one_event_for_a_node_that_two_watches_missed() {
     let mut world = World::connected();
     world.change("/a", false);
-    world.read(OpCode::GetData, "/a", Some(WatchIntent::Add("/a".into(), WatchKind::Data))).unwrap();
-    world.read(OpCode::GetChildren, "/a", Some(WatchIntent::Add("/a".into(), WatchKind::Child))).unwrap();
+    world.ask(&watched_data("/a")).unwrap();
+    world.ask(&watched_children("/a")).unwrap();
     world.cut();
     world.ensemble.change("/a", true);
     world.take();
@@ -394,7 +415,7 @@ fn a_second_loss_amid_setting_watches_again_forgets_nothing() {
     world.change("/a", false);
     world.change("/b", false);
     for path in ["/a", "/b"] {
-        world.read(OpCode::GetData, path, Some(WatchIntent::Add(path.into(), WatchKind::Data))).unwrap();
+        world.ask(&watched_data(path)).unwrap();
     }
     world.cut();
     world.ensemble.change("/b", false);
@@ -429,11 +450,8 @@ fn a_second_loss_amid_setting_watches_again_forgets_nothing() {
 fn removed_watches_are_not_set_again() {
     let mut world = World::connected();
     world.change("/a", false);
-    world.read(OpCode::GetData, "/a", Some(WatchIntent::Add("/a".into(), WatchKind::Data))).unwrap();
-    let body = [text_body("/a"), 2_i32.to_be_bytes().to_vec()].concat();
-    let intent = WatchIntent::Remove("/a".into(), WatcherType::Data);
-    world.session.submit(0, OpCode::RemoveWatches, &body, Some(intent)).unwrap();
-    world.run();
+    world.ask(&watched_data("/a")).unwrap();
+    world.ask(&Request::RemoveWatches { path: Some("/a".into()), kind: WatcherType::Data }).unwrap();
     assert!(world.session.watches().is_empty());
 }
 
@@ -442,21 +460,21 @@ fn pending_requests_are_bounded() {
     let mut settings = config();
     settings.pending_max = 2;
     let mut world = World::new(settings);
-    world.session.submit(0, OpCode::Exists, b"", None).unwrap();
-    world.session.submit(0, OpCode::Exists, b"", None).unwrap();
-    assert_eq!(world.session.submit(0, OpCode::Exists, b"", None), Err(SubmitError::Full));
+    world.session.submit(0, &exists("/", false)).unwrap();
+    world.session.submit(0, &exists("/", false)).unwrap();
+    assert_eq!(world.session.submit(0, &exists("/", false)), Err(SubmitError::Full));
     let mut settings = config();
     settings.pending_bytes_max = 100;
     let mut world = World::new(settings);
-    world.session.submit(0, OpCode::SetData, &[0; 500], None).unwrap();
-    assert_eq!(world.session.submit(0, OpCode::SetData, &[0; 500], None), Err(SubmitError::Full));
+    world.session.submit(0, &set_data(&[0; 500])).unwrap();
+    assert_eq!(world.session.submit(0, &set_data(&[0; 500])), Err(SubmitError::Full));
 }
 
 #[test]
 fn closing_waits_for_the_answer() {
     let mut world = World::connected();
     world.session.close(0);
-    assert_eq!(world.session.submit(0, OpCode::Exists, b"", None), Err(SubmitError::Ended));
+    assert_eq!(world.session.submit(0, &exists("/", false)), Err(SubmitError::Ended));
     world.run();
     assert!(world.ensemble.sessions.is_empty());
     assert_eq!(world.take(), [Effect::State(SessionState::Closed)]);
@@ -466,7 +484,7 @@ fn closing_waits_for_the_answer() {
 #[test]
 fn closing_without_a_connection_ends_at_once() {
     let mut world = World::new(config());
-    let id = world.session.submit(0, OpCode::Exists, b"", None).unwrap();
+    let id = world.session.submit(0, &exists("/", false)).unwrap();
     world.session.close(0);
     while let Some(effect) = world.session.take_effect() {
         world.kept.push(effect);
@@ -490,9 +508,9 @@ fn a_read_only_server_is_taken_if_allowed_and_not_asked_to_write() {
     world.ensemble.read_only = true;
     world.run();
     world.take();
-    let id = world.session.submit(0, OpCode::SetData, b"", None).unwrap();
+    let id = world.session.submit(0, &set_data(b"")).unwrap();
     world.run();
     let refused = Effect::Reply { id, op: OpCode::SetData, result: Err(RequestError::ReadOnly) };
     assert_eq!(world.take(), [refused]);
-    world.read(OpCode::Exists, "/", None).unwrap();
+    world.ask(&exists("/", false)).unwrap();
 }

@@ -68,12 +68,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub fn text_body(path: &str) -> Vec<u8> {
+fn text_body(path: &str) -> Vec<u8> {
     [&(path.len() as i32).to_be_bytes(), path.as_bytes()].concat()
-}
-
-pub fn read_body(path: &str, watch: bool) -> Vec<u8> {
-    [text_body(path), vec![u8::from(watch)]].concat()
 }
 
 fn frame(out: &mut Vec<u8>, payload: &[u8]) {
