@@ -44,7 +44,7 @@ pub(crate) fn put_with_surrogates(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Decodes with replacement. Differs from the Unicode recommendation (and so from the standard library) in one
-/// point, which Java makes: a well-formed three-byte surrogate is one error, not three.
+/// point, which Java makes: a surrogate in three-byte form, whole or without its third byte, is one error.
 #[cold]
 fn replaced(bytes: &[u8], join_surrogates: bool) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -64,6 +64,7 @@ fn replaced(bytes: &[u8], join_surrogates: bool) -> String {
                         (char::from_u32(code).expect("a pair of surrogates is a character"), 6)
                     }
                     (Some(_), _) => (char::REPLACEMENT_CHARACTER, 3),
+                    _ if cut_surrogate(bad) => (char::REPLACEMENT_CHARACTER, 2),
                     _ => (char::REPLACEMENT_CHARACTER, error.error_len().unwrap_or(bad.len())),
                 };
                 text.push(c);
@@ -84,6 +85,11 @@ fn surrogate(bytes: &[u8]) -> Option<u16> {
     }
 }
 
+/// True if `bytes` start with a surrogate that lacks its third byte.
+fn cut_surrogate(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xed, 0xa0..=0xbf, ..]) && surrogate(bytes).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +103,32 @@ mod tests {
         crate::jute::put_reply_text(&mut out, Some(&format!("a{SMILE}\u{e9}")));
         assert_eq!(out, [&[0, 0, 0, 9, b'a'], SMILE_SURROGATES, &[0xc3, 0xa9]].concat());
         assert_eq!(decode(&out[4..], true), format!("a{SMILE}\u{e9}"));
+    }
+
+    /// Recorded from JDK 17: `new String(bytes, UTF_8)`.
+    #[test]
+    fn malformed_text_is_replaced_as_java_replaces_it() {
+        for (bytes, text) in [
+            (&b"a\x80b"[..], "a\u{fffd}b"),
+            (b"\xc0\x80", "\u{fffd}\u{fffd}"),
+            (b"\xc2", "\u{fffd}"),
+            (b"\xc2A", "\u{fffd}A"),
+            (b"\xe0\x80\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xe0\xa0", "\u{fffd}"),
+            (b"\xe1\x80A", "\u{fffd}A"),
+            (b"\xed\xa0", "\u{fffd}"),
+            (b"\xed\xa0A", "\u{fffd}A"),
+            (b"\xed\xa0\xc0", "\u{fffd}\u{fffd}"),
+            (b"\xed\xbf\xbf", "\u{fffd}"),
+            (b"\xf0\x80\x80\x80", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xf0\x90\x80", "\u{fffd}"),
+            (b"\xf1\x80\x80A", "\u{fffd}A"),
+            (b"\xf4\x90\x80\x80", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xf8\x80", "\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(decode(bytes, false), text, "{bytes:02x?}");
+            assert_eq!(decode(bytes, true), text, "{bytes:02x?}");
+        }
     }
 
     #[test]
