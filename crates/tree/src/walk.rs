@@ -1,7 +1,13 @@
 //! The fuzzy walk of a snapshot, in small steps (storage.md section 4.3, rules.md section 3).
+//!
+//! A directory's list is walked from its end to its start. Removal moves the last child into the gap and creation
+//! adds at the end, so every node that lives through the walk is met at least once; some are met twice. Replaying
+//! the log from the walk's zxid on repairs what changed meanwhile.
 
 use crate::Tree;
+use crate::table::{NodeId, ROOT};
 use ostler_model::{AclList, SessionId, StoredStat, Zxid};
+use std::sync::Arc;
 
 /// One node of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,21 +29,83 @@ pub struct Walk {
     pub zxid: Zxid,
     /// Sessions at the start (id, time-out ms).
     pub sessions: Vec<(SessionId, i32)>,
-    /// The ACL table at the start.
+    /// The ACL table at the start. The id of an ACL that appeared later may be missing here, or even mean another
+    /// list; the transaction that gave it to a node is in the log behind the walk's zxid and repairs that.
     pub acls: Vec<(i64, AclList)>,
+    /// Directories being walked, outermost first.
+    open: Vec<OpenDir>,
+    /// Path of the innermost.
+    path: String,
+    root_visited: bool,
+    /// While this lives, the tree does not reuse slots.
+    _quarantine: Arc<()>,
+}
+
+#[derive(Debug)]
+struct OpenDir {
+    id: NodeId,
+    /// Children still ahead.
+    ahead: usize,
+    /// Length of its path.
+    path_len: usize,
 }
 
 impl Tree {
     /// Begins a walk of the tree as it is now. The zxid and digest for the snapshot's digest section are those of the
     /// tree when the last step is done.
     pub fn walk(&self) -> Walk {
-        todo!()
+        Walk {
+            zxid: self.zxid(),
+            sessions: self.sessions().collect(),
+            acls: self.acl_table(),
+            open: vec![OpenDir { id: ROOT, ahead: usize::MAX, path_len: 0 }],
+            path: String::new(),
+            root_visited: false,
+            _quarantine: self.walks.clone(),
+        }
     }
 }
 
 impl Walk {
     /// Visits at most `max_nodes` nodes (fewer if it met nodes to leave out); true = that was the last step.
-    pub fn step(&mut self, _tree: &Tree, _max_nodes: usize, _visit: impl FnMut(NodeImage<'_>)) -> bool {
-        todo!()
+    pub fn step(&mut self, tree: &Tree, max_nodes: usize, mut visit: impl FnMut(NodeImage<'_>)) -> bool {
+        for _ in 0..max_nodes {
+            if !self.root_visited {
+                self.root_visited = true;
+                visit(image(tree, ROOT, ""));
+                continue;
+            }
+            let Some(dir) = self.open.last_mut() else { return true };
+            self.path.truncate(dir.path_len);
+            // A directory that was deleted meanwhile has no children; its slot stays empty while we walk.
+            let children = tree.node_ref(dir.id).children();
+            dir.ahead = dir.ahead.min(children.map_or(0, |list| list.len()));
+            let (Some(children), 1..) = (children, dir.ahead) else {
+                self.open.pop();
+                continue;
+            };
+            dir.ahead -= 1;
+            self.enter(tree, NodeId(children.at(dir.ahead)), &mut visit);
+        }
+        self.open.is_empty()
     }
+
+    fn enter(&mut self, tree: &Tree, id: NodeId, visit: &mut impl FnMut(NodeImage<'_>)) {
+        let node = tree.node_ref(id);
+        if node.stored().czxid > self.zxid {
+            // Everything below it is newer still.
+            return;
+        }
+        self.path.push('/');
+        self.path.push_str(node.name());
+        visit(image(tree, id, &self.path));
+        if node.num_children() > 0 {
+            self.open.push(OpenDir { id, ahead: usize::MAX, path_len: self.path.len() });
+        }
+    }
+}
+
+fn image<'a>(tree: &'a Tree, id: NodeId, path: &'a str) -> NodeImage<'a> {
+    let node = tree.node_ref(id);
+    NodeImage { path, data: node.data(), acl_id: node.acl_id(), stat: node.stored() }
 }

@@ -1,0 +1,340 @@
+//! How the table changes: [`Store`] on slots, extensions, blobs and index.
+
+use super::blobs::Content;
+use super::ext::Ext;
+use super::slots::{NONE, NodeId, ROOT};
+use super::{Tree, acls, index};
+use crate::{NewNode, Store, content_crc, in_digest, node_digest};
+use ostler_model::{AclList, Owner, SessionId, StoredStat, Zxid};
+use std::sync::Arc;
+
+impl Store for Tree {
+    type Node<'p> = NodeId;
+    const REPORTS_CHANGES: bool = true;
+
+    fn find<'p>(&self, path: &'p str) -> Option<NodeId> {
+        if path.is_empty() {
+            return Some(ROOT);
+        }
+        path.strip_prefix('/')?.split('/').try_fold(ROOT, |parent, name| self.child(parent, name))
+    }
+
+    fn stat(&self, id: NodeId) -> StoredStat {
+        let node = self.slots.at(id);
+        let (ctime, mtime) = if node.wide { self.wide_times[&id.0] } else { node.times() };
+        let stat = StoredStat {
+            czxid: Zxid(node.czxid),
+            mzxid: Zxid(node.mzxid),
+            ctime,
+            mtime,
+            version: node.version,
+            pzxid: Zxid(node.czxid),
+            ..StoredStat::default()
+        };
+        match node.ext {
+            NONE => stat,
+            ext => {
+                let Ext { pzxid, owner, cversion, aversion, .. } = *self.exts.at(ext);
+                StoredStat { pzxid: Zxid(pzxid), ephemeral_owner: owner, cversion, aversion, ..stat }
+            }
+        }
+    }
+
+    fn data_length(&self, id: NodeId) -> usize {
+        self.content(id).data.map_or(0, <[u8]>::len)
+    }
+
+    fn num_children(&self, id: NodeId) -> usize {
+        self.node_ref(id).num_children()
+    }
+
+    fn acl(&self, id: NodeId) -> AclList {
+        self.node_ref(id).acl().clone()
+    }
+
+    fn crc(&self, id: NodeId, path: &str) -> u32 {
+        match self.slots.at(id).ext {
+            NONE => content_crc(path, self.content(id).data),
+            ext => self.exts.at(ext).crc,
+        }
+    }
+
+    fn insert(&mut self, parent: NodeId, path: &str, new: NewNode<'_>) {
+        self.insert_node(parent, path, &new);
+    }
+
+    fn remove(&mut self, parent: NodeId, id: NodeId, path: &str) {
+        if self.num_children(id) > 0 {
+            self.remove_below(id);
+        }
+        self.remove_leaf(parent, id, path);
+    }
+
+    fn set_stat(&mut self, id: NodeId, stat: &StoredStat) {
+        let node = self.slots.at_mut(id);
+        (node.czxid, node.mzxid, node.version) = (stat.czxid.0, stat.mzxid.0, stat.version);
+        let was_wide = node.wide;
+        if !node.set_times(stat.ctime, stat.mtime) {
+            self.wide_times.insert(id.0, (stat.ctime, stat.mtime));
+        } else if was_wide {
+            self.wide_times.remove(&id.0);
+        }
+        if node.ext == NONE && is_plain(stat) {
+            return;
+        }
+        let ext = self.extend(id);
+        let ext = self.exts.at_mut(ext);
+        (ext.pzxid, ext.cversion, ext.aversion) = (stat.pzxid.0, stat.cversion, stat.aversion);
+        ext.owner = stat.ephemeral_owner;
+    }
+
+    fn set_data(&mut self, id: NodeId, data: Option<&[u8]>, crc: u32) {
+        let length_before = self.data_length(id);
+        let node = self.slots.at_mut(id);
+        let blob = self.blobs.set_data(node.blob(), data);
+        node.set_blob(blob);
+        let parent = NodeId(node.parent);
+        self.set_crc(id, crc);
+        let grown = data.map_or(0, <[u8]>::len) as i64 - length_before as i64;
+        if grown != 0 && id != ROOT {
+            self.count_below(parent, 0, grown);
+        }
+    }
+
+    fn set_acl(&mut self, id: NodeId, acl: &AclList) {
+        let interned = self.acls.intern(acl);
+        self.set_acl_entry(id, interned);
+    }
+
+    fn supply_acl(&mut self, id: NodeId, acl: &AclList) {
+        if self.unknown_acls.contains(&id) {
+            self.set_acl(id, acl);
+        }
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut u64> {
+        self.digest.as_mut()
+    }
+
+    fn open_session(&mut self, session: SessionId, timeout_ms: i32) {
+        self.sessions.insert(session, timeout_ms);
+    }
+
+    fn close_session(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    fn ephemerals(&self, session: SessionId) -> Vec<String> {
+        let mut paths = Tree::ephemerals(self, session);
+        // Slots depend on the history of this server, paths do not.
+        paths.sort_unstable();
+        paths
+    }
+
+    fn quota_created(&mut self, path: &str, bytes: usize) {
+        self.account_created(path, bytes);
+    }
+
+    fn quota_deleted(&mut self, path: &str, bytes: usize) {
+        self.account_deleted(path, bytes);
+    }
+
+    fn quota_resized(&mut self, path: &str, bytes_before: usize, bytes_after: usize) {
+        self.account(path, 0, bytes_after as i64 - bytes_before as i64);
+    }
+}
+
+impl Tree {
+    /// The root, its fields all zero and its data empty.
+    pub(crate) fn insert_root(&mut self) {
+        let stat = StoredStat::default();
+        let crc = content_crc("", Some(b""));
+        let root = self.insert_slot("", &NewNode { stat: &stat, data: Some(b""), acl: &ostler_model::open_acl(), crc });
+        assert_eq!(root, ROOT, "the root is the first node");
+        self.extend(ROOT);
+        self.count_in_digest("", crc, &stat);
+    }
+
+    /// [`Store::insert`], and the slot it went to.
+    pub(crate) fn insert_node(&mut self, parent: NodeId, path: &str, new: &NewNode<'_>) -> NodeId {
+        let (_, name) = path.rsplit_once('/').expect("only the root has no parent, and it is never inserted here");
+        let id = self.insert_slot(name, new);
+        let parent_ext = self.extend(parent);
+        let pos = self.exts.at_mut(parent_ext).children.push(id.0);
+        let node = self.slots.at_mut(id);
+        (node.parent, node.pos) = (parent.0, pos);
+        let hash = self.index.hash_name(parent.0, name.as_bytes());
+        let (slots, blobs) = (&self.slots, &self.blobs);
+        self.index.insert(hash, id.0, |state, id| {
+            let node = slots.at(NodeId(id));
+            index::hash_name(state, node.parent, blobs.get(node.blob()).name)
+        });
+        self.count_below(parent, 1, new.data.map_or(0, <[u8]>::len) as i64);
+        self.path_units += utf16_units(path);
+        if !is_plain(new.stat) {
+            self.slots.at_mut(id).ext = self.exts.insert(Ext { crc: new.crc, ..Ext::default() });
+        }
+        self.set_stat(id, new.stat);
+        self.register_owner(id, new.stat.ephemeral_owner);
+        id
+    }
+
+    fn insert_slot(&mut self, name: &str, new: &NewNode<'_>) -> NodeId {
+        let id = self.slots.alloc(Arc::strong_count(&self.walks) > 1);
+        let blob = self.blobs.insert(Content { name: name.as_bytes(), data: new.data });
+        let node = self.slots.at_mut(id);
+        node.set_blob(blob);
+        node.acl = self.acls.intern(new.acl);
+        id
+    }
+
+    /// The node's extension, made if there is none. Parent and name must be in place.
+    fn extend(&mut self, id: NodeId) -> u32 {
+        let node = self.slots.at(id);
+        if node.ext != NONE {
+            return node.ext;
+        }
+        let pzxid = node.czxid;
+        let crc = match self.digest {
+            Some(_) => content_crc(&self.path_of(id), self.content(id).data),
+            None => 0,
+        };
+        let ext = self.exts.insert(Ext { pzxid, crc, ..Ext::default() });
+        self.slots.at_mut(id).ext = ext;
+        ext
+    }
+
+    fn set_crc(&mut self, id: NodeId, crc: u32) {
+        let ext = self.slots.at(id).ext;
+        if ext != NONE {
+            self.exts.at_mut(ext).crc = crc;
+        }
+    }
+
+    fn set_acl_entry(&mut self, id: NodeId, entry: u32) {
+        let before = core::mem::replace(&mut self.slots.at_mut(id).acl, entry);
+        self.acls.release(before);
+        self.unknown_acls.remove(&id);
+    }
+
+    /// Replaces the ACL by one whose entry is known, or by the mark that it is not known yet.
+    pub(crate) fn set_loaded_acl(&mut self, id: NodeId, entry: u32) {
+        self.acls.retain(entry);
+        self.set_acl_entry(id, entry);
+        if entry == acls::UNKNOWN {
+            self.unknown_acls.insert(id);
+        }
+    }
+
+    /// Adds an ACL that a snapshot lists, and returns its entry; [`Tree::release_acl`] when loading is done.
+    pub(crate) fn intern_acl(&mut self, list: &AclList) -> u32 {
+        self.acls.intern(list)
+    }
+
+    pub(crate) fn release_acl(&mut self, entry: u32) {
+        self.acls.release(entry);
+    }
+
+    /// The ACL table as a snapshot lists it.
+    pub(crate) fn acl_table(&self) -> Vec<(i64, AclList)> {
+        self.acls.iter().map(|(id, list)| (i64::from(id), list.clone())).collect()
+    }
+
+    /// A node and bytes more or less below `dir` and all its ancestors, which have extensions because they have children.
+    fn count_below(&mut self, dir: NodeId, nodes: i32, bytes: i64) {
+        let mut at = dir.0;
+        while at != NONE {
+            let node = self.slots.at(NodeId(at));
+            let ext = self.exts.at_mut(node.ext);
+            ext.descendants = ext.descendants.wrapping_add_signed(nodes);
+            ext.bytes = ext.bytes.wrapping_add_signed(bytes);
+            at = node.parent;
+        }
+    }
+
+    pub(crate) fn register_owner(&mut self, id: NodeId, owner: i64) {
+        match Owner::from_raw(owner) {
+            Owner::Persistent => {}
+            Owner::Session(session) => {
+                self.ephemerals.insert((session, id));
+            }
+            Owner::Container | Owner::Ttl(_) => {
+                self.expiring.insert(id);
+            }
+        }
+    }
+
+    pub(crate) fn unregister_owner(&mut self, id: NodeId, owner: i64) {
+        match Owner::from_raw(owner) {
+            Owner::Persistent => {}
+            Owner::Session(session) => {
+                self.ephemerals.remove(&(session, id));
+            }
+            Owner::Container | Owner::Ttl(_) => {
+                self.expiring.remove(&id);
+            }
+        }
+    }
+
+    fn remove_leaf(&mut self, parent: NodeId, id: NodeId, path: &str) {
+        let hash = self.index.hash_name(parent.0, self.content(id).name);
+        let (slots, blobs) = (&self.slots, &self.blobs);
+        self.index.remove(hash, id.0, |state, id| {
+            let node = slots.at(NodeId(id));
+            index::hash_name(state, node.parent, blobs.get(node.blob()).name)
+        });
+        let bytes = self.data_length(id) as i64;
+        let node = self.slots.at(id);
+        let (pos, ext, acl, blob, wide) = (node.pos, node.ext, node.acl, node.blob(), node.wide);
+        let parent_ext = self.slots.at(parent).ext;
+        if let Some(moved) = self.exts.at_mut(parent_ext).children.swap_remove(pos) {
+            self.slots.at_mut(NodeId(moved)).pos = pos;
+        }
+        self.count_below(parent, -1, -bytes);
+        self.path_units -= utf16_units(path);
+        if ext != NONE {
+            self.unregister_owner(id, self.exts.at(ext).owner);
+            self.exts.remove(ext);
+        }
+        if wide {
+            self.wide_times.remove(&id.0);
+        }
+        self.unknown_acls.remove(&id);
+        self.acls.release(acl);
+        self.blobs.remove(blob);
+        self.slots.free(id, Arc::strong_count(&self.walks) > 1);
+    }
+
+    /// Removes everything below a node, its digests and quota usage included. Only replay needs it, when a node was
+    /// deleted, made again and given children while an Apache snapshot was being written.
+    fn remove_below(&mut self, id: NodeId) {
+        let mut doomed = Vec::new();
+        let mut open = vec![id];
+        while let Some(dir) = open.pop() {
+            let children = self.node_ref(dir).children();
+            let ids = children.into_iter().flat_map(|list| (0..list.len()).map(|pos| NodeId(list.at(pos))));
+            open.extend(ids.clone());
+            doomed.extend(ids);
+        }
+        for id in doomed.into_iter().rev() {
+            let path = self.path_of(id);
+            if in_digest(&path) && self.digest.is_some() {
+                let gone = node_digest(self.crc(id, &path), &self.stat(id));
+                self.digest = self.digest.map(|digest| digest.wrapping_sub(gone));
+            }
+            let bytes = self.data_length(id);
+            self.remove_leaf(NodeId(self.slots.at(id).parent), id, &path);
+            self.account_deleted(&path, bytes);
+        }
+    }
+}
+
+/// True if a node without an extension can say all of it.
+fn is_plain(stat: &StoredStat) -> bool {
+    stat.pzxid == stat.czxid && stat.cversion == 0 && stat.aversion == 0 && stat.ephemeral_owner == 0
+}
+
+/// The length of a path as Apache counts it.
+fn utf16_units(path: &str) -> u64 {
+    if path.is_ascii() { path.len() as u64 } else { path.chars().map(|c| c.len_utf16() as u64).sum() }
+}
