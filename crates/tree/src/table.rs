@@ -13,6 +13,7 @@ mod index;
 mod slots;
 
 pub(crate) use acls::{OPEN, UNKNOWN};
+pub(crate) use ext::ChildList;
 pub use slots::NodeId;
 pub(crate) use slots::{NONE, ROOT};
 
@@ -20,7 +21,7 @@ use crate::{Change, NewNode, Store, TxnResult, apply, content_crc};
 use acls::Acls;
 use blobs::{Blobs, Content};
 use core::fmt;
-use ext::{ChildList, Exts};
+use ext::Exts;
 use index::Index;
 use ostler_model::{AclList, Owner, SessionId, Stat, StoredStat, Txn, TxnHeader, Zxid, open_acl, path, read_only_acl};
 use slots::Slots;

@@ -5,7 +5,7 @@
 //! the log from the walk's zxid on repairs what changed meanwhile.
 
 use crate::Tree;
-use crate::table::{NodeId, ROOT};
+use crate::table::{ChildList, NodeId, ROOT};
 use ostler_model::{AclList, SessionId, StoredStat, Zxid};
 use std::sync::Arc;
 
@@ -79,13 +79,14 @@ impl Walk {
             self.path.truncate(dir.path_len);
             // A directory that was deleted meanwhile has no children; its slot stays empty while we walk.
             let children = tree.node_ref(dir.id).children();
-            dir.ahead = dir.ahead.min(children.map_or(0, |list| list.len()));
+            dir.ahead = dir.ahead.min(children.map_or(0, ChildList::len));
             let (Some(children), 1..) = (children, dir.ahead) else {
                 self.open.pop();
                 continue;
             };
             dir.ahead -= 1;
-            self.enter(tree, NodeId(children.at(dir.ahead)), &mut visit);
+            let child = NodeId(children.at(dir.ahead));
+            self.enter(tree, child, &mut visit);
         }
         self.open.is_empty()
     }

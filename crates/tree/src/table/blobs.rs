@@ -171,25 +171,27 @@ impl Blobs {
     /// Replaces the data of a blob, in place if its size allows it.
     pub fn set_data(&mut self, blob: BlobRef, data: Option<&[u8]>) -> BlobRef {
         let before = self.get(blob);
-        let content = Content { name: before.name, data };
+        let name_len = before.name.len();
+        let class = encoded_length(Content { name: before.name, data }).div_ceil(UNIT_BYTES);
         let same_head = length_field_bytes(before.data) == length_field_bytes(data);
-        if same_head && blob.large().is_none() {
-            let name_at = varint_bytes(before.name.len());
-            let data_at = name_at + length_field_bytes(data) + before.name.len();
-            let class = encoded_length(content).div_ceil(UNIT_BYTES);
-            let page = self.pages.at_mut(blob.page());
-            if class == usize::from(page.class) {
-                let range = page.slot_range(blob.offset());
-                let slot = &mut page.bytes[range];
-                write_varint(&mut slot[name_at..], length_field(data));
-                let data = data.unwrap_or_default();
-                slot[data_at..data_at + data.len()].copy_from_slice(data);
-                return blob;
-            }
+        if same_head && blob.large().is_none() && class == usize::from(self.pages.at(blob.page()).class) {
+            self.overwrite_data(blob, name_len, data);
+            return blob;
         }
         let name = before.name.to_vec();
         self.remove(blob);
         self.insert(Content { name: &name, data })
+    }
+
+    /// Writes data over data whose length field has the same size, in a slot where it fits.
+    fn overwrite_data(&mut self, blob: BlobRef, name_len: usize, data: Option<&[u8]>) {
+        let page = self.pages.at_mut(blob.page());
+        let range = page.slot_range(blob.offset());
+        let slot = &mut page.bytes[range];
+        let field_at = varint_bytes(name_len);
+        let data_at = field_at + write_varint(&mut slot[field_at..], length_field(data)) + name_len;
+        let data = data.unwrap_or_default();
+        slot[data_at..data_at + data.len()].copy_from_slice(data);
     }
 
     fn insert_large(&mut self, content: Content<'_>, length: usize) -> BlobRef {

@@ -12,7 +12,7 @@ impl Store for Tree {
     type Node<'p> = NodeId;
     const REPORTS_CHANGES: bool = true;
 
-    fn find<'p>(&self, path: &'p str) -> Option<NodeId> {
+    fn find(&self, path: &str) -> Option<NodeId> {
         if path.is_empty() {
             return Some(ROOT);
         }

@@ -116,7 +116,7 @@ impl ChildList {
                 *self = ChildList::Many(Box::new(ListPages { pages, len: pos + 1 }));
             }
             ChildList::Many(list) => {
-                if pos % LIST_PAGE_LEN == 0 {
+                if pos.is_multiple_of(LIST_PAGE_LEN) {
                     list.pages.push(Vec::with_capacity(LIST_PAGE_LEN));
                 }
                 list.pages.last_mut().expect("a page was just made sure of").push(id);

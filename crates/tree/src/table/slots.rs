@@ -12,7 +12,7 @@ pub const ROOT: NodeId = NodeId(0);
 
 /// A node's slot. Reused after the node is gone, but not while a walk is open.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct NodeId(pub(super) u32);
+pub struct NodeId(pub(crate) u32);
 
 /// What every node has. `cversion`, `aversion` and the owner are 0 and `pzxid` is `czxid` unless `ext` says otherwise.
 #[derive(Debug)]
@@ -24,7 +24,6 @@ pub struct Node {
     mtime: [u8; 6],
     blob: [u8; 5],
     pub wide: bool,
-    pub live: bool,
     pub version: i32,
     /// [`NONE`] for the root. In a free slot: the next free one.
     pub parent: u32,
@@ -47,7 +46,6 @@ impl Default for Node {
             mtime: [0; 6],
             blob: [0; 5],
             wide: false,
-            live: false,
             version: 0,
             parent: NONE,
             pos: 0,
@@ -132,7 +130,7 @@ impl Slots {
                 id
             }
         };
-        *self.nodes.at_mut(id) = Node { live: true, ..Node::default() };
+        *self.nodes.at_mut(id) = Node::default();
         NodeId(id)
     }
 
