@@ -606,8 +606,11 @@ fn decode_event(body: &[u8]) -> Option<(EventType, String)> {
     Some((kind, event.path?.into_owned()))
 }
 
-/// Splits the first whole frame off: its payload and what is behind it. `Err` carries a length out of bounds.
-fn split_frame(bytes: &[u8], length_max: usize) -> Result<Option<(&[u8], &[u8])>, i32> {
+/// A frame's payload and what is behind it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// Splits the first whole frame off. `Err` carries a length out of bounds.
+fn split_frame(bytes: &[u8], length_max: usize) -> Result<Option<Split<'_>>, i32> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let length = i32::from_be_bytes(*length);
     match usize::try_from(length) {

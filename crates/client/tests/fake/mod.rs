@@ -85,8 +85,13 @@ pub fn reply_bytes(xid: i32, zxid: i64, err: i32) -> Vec<u8> {
 }
 
 impl Connection {
-    fn reply(&mut self, xid: i32, zxid: i64, err: i32) {
-        self.output.extend(reply_bytes(xid, zxid, err));
+    fn reply(&mut self, xid: i32, zxid: i64, err: i32, list: bool) {
+        let mut bytes = reply_bytes(xid, zxid, err);
+        if list && err == 0 {
+            bytes[3] += 4;
+            bytes.extend([0; 4]);
+        }
+        self.output.extend(bytes);
     }
 
     fn event(&mut self, zxid: i64, kind: i32, path: &str) {
@@ -285,7 +290,7 @@ impl Ensemble {
             }
             _ => panic!("op {op}"),
         };
-        connection.reply(xid, self.zxid, err);
+        connection.reply(xid, self.zxid, err, op == 8);
     }
 
     fn set_watches(&self, connection: &mut Connection, fields: &mut Fields<'_>, persistent: bool) {
