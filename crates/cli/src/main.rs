@@ -1,0 +1,4 @@
+//! The binary `ostler`.
+#![forbid(unsafe_code)]
+
+fn main() {}
