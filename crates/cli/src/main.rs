@@ -1,4 +1,40 @@
-//! The binary `ostler`.
+//! The binary `ostler`: `ostler serve`, and the two forms of Apache's main, `ostler zoo.cfg` and
+//! `ostler PORT DATADIR [TICK] [MAXCNXNS]`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+
+use args::{Args, Command};
+use clap::Parser;
+use ostler_server::config::Config;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (rest, properties) = args::split_properties(std::env::args());
+    let args = Args::parse_from(rest);
+    let mut inputs = match args.command {
+        Some(Command::Serve(serve)) => {
+            ostler_server::logging::start(serve.log.format.into(), serve.log.level.into());
+            serve.inputs()
+        }
+        None => {
+            ostler_server::logging::start(args.log.format.into(), args.log.level.into());
+            args::apache_inputs(&args.apache)
+        }
+    };
+    inputs.properties = properties;
+    let result = Config::load(&inputs).map_err(Into::into).and_then(ostler_server::serve);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// The one place where the process speaks about its own end.
+#[allow(clippy::print_stderr, reason = "an error must be readable whatever the log level is")]
+fn fail(error: &ostler_server::ServerError) {
+    eprintln!("ostler: {error}");
+}

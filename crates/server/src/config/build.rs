@@ -300,15 +300,13 @@ fn auth(values: &mut Values) -> Result<Auth, ConfigError> {
     let digest_algorithm = match algorithm.as_str() {
         "SHA1" | "SHA-1" | "SHA" => "SHA1",
         "MD5" => "MD5",
-        "SHA-224" | "SHA224" => "SHA-224",
         "SHA-256" | "SHA256" => "SHA-256",
-        "SHA-384" | "SHA384" => "SHA-384",
         "SHA-512" | "SHA512" => "SHA-512",
         _ => {
             let error = ConfigError::at(
                 values.place("DigestAuthenticationProvider.digestAlg"),
                 format!("{algorithm} MessageDigest not available"),
-                "use MD5, SHA1, SHA-224, SHA-256, SHA-384 or SHA-512",
+                "use MD5, SHA1, SHA-256 or SHA-512",
             );
             return Err(ConfigError { exit_code: EXIT_FAILURE, ..error });
         }
@@ -374,19 +372,11 @@ fn log(values: &mut Values) -> Log {
     }
 }
 
-fn snapshot(values: &mut Values, accept_gap: bool) -> Snapshot {
+fn snapshot(values: &Values, accept_gap: bool) -> Snapshot {
     let compression = match values.text("snapshot.compression.method") {
         Some("gz") => Compression::Gzip,
-        Some("snappy") => {
-            values.notices.push(Notice::warn(
-                format!(
-                    "{}: snapshots are written uncompressed instead of snappy",
-                    values.place("snapshot.compression.method")
-                ),
-                "snappy snapshots are read; use gz to write compressed ones",
-            ));
-            Compression::Plain
-        }
+        Some("snappy") => Compression::Snappy,
+        // Apache writes plain ones for anything else.
         _ => Compression::Plain,
     };
     Snapshot {

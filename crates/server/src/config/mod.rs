@@ -147,7 +147,7 @@ pub struct Auth {
     pub digest: bool,
     /// `user:base64(hash)` of the super user.
     pub super_digest: Option<String>,
-    /// `digestAlg`, normalized: MD5, SHA1, SHA-224, SHA-256, SHA-384, SHA-512.
+    /// `digestAlg`, normalized: MD5, SHA1, SHA-256, SHA-512.
     pub digest_algorithm: String,
     /// Schemes of which every connection must have an id.
     pub enforced_schemes: Option<Vec<String>>,
@@ -210,6 +210,7 @@ pub struct Snapshot {
 pub enum Compression {
     Plain,
     Gzip,
+    Snappy,
 }
 
 /// `znode.container.*`.

@@ -1,0 +1,284 @@
+//! From a configuration to a serving loop: directories, lock, recovery, threads, port (architecture.md section 5).
+
+use crate::clock::Clock;
+use crate::config::{Compression, Config, Loaded, Origin};
+use crate::doorbell::Doorbell;
+use crate::error::ServerError;
+use crate::events::EventLog;
+use crate::listener;
+use crate::log_thread::LogThread;
+use crate::metrics::Metrics;
+use crate::purge_thread;
+use crate::signals::{self, StopFlag};
+use crate::snapshot_thread::Snapshots;
+use crate::turn::{LISTENER, Turns, WAKER};
+use crate::words::{VERSION, Words};
+use mio::net::TcpListener;
+use mio::{Interest, Poll, Waker};
+use ostler_node::{DigestAlgorithm, NodeConfig, Replica, Shard, Stream};
+use ostler_store::{
+    DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, recover,
+};
+use ostler_tree::{Policy, Schemes, TreeConfig};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{debug, info, warn};
+
+/// Apache numbers a standalone server 1 in session ids.
+const STANDALONE_SERVER_ID: u8 = 1;
+/// A long recovery says how far it is this often.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Runs a standalone server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It cannot start. (A log that cannot be written while it runs ends the process.)
+pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
+    let Loaded { config, notices } = loaded;
+    for notice in &notices {
+        if notice.warning {
+            warn!("{}; hint: {}", notice.what, notice.hint);
+        } else {
+            debug!("{}", notice.what);
+        }
+    }
+    info!("Ostler {} (speaks the protocol of ZooKeeper {VERSION})", env!("CARGO_PKG_VERSION"));
+    let dirs = DataDirs::new(&config.data_dir, Some(config.data_log_dir.clone()));
+    info!(
+        data_dir = %absolute(dirs.data_dir()),
+        data_log_dir = %absolute(dirs.data_log_dir()),
+        config = %origin(&config.origin),
+        tick_time_ms = config.tick_time_ms,
+        "using data in {}",
+        absolute(dirs.data_dir())
+    );
+    dirs.prepare(&RealDisk, config.snapshot.create_dirs).map_err(ServerError::DataDir)?;
+    let lock = DirLock::acquire(&dirs).map_err(ServerError::DataDir)?;
+    // The port before the data: "address in use" should not take a recovery to find out.
+    let listener = config.listen.as_ref().map(listener::open).transpose()?;
+    let random = RandomState::new();
+    let seed = random.hash_one(1);
+    let tree_config = TreeConfig { seed, digest: config.snapshot.digest };
+    let started = Instant::now();
+    let Recovered { tree, facts } = recover_data(&config, &dirs, tree_config)?;
+    report_recovery(&facts, started.elapsed());
+
+    let clock = Clock::start();
+    let now = clock.now();
+    let poll = Poll::new().map_err(ServerError::system("make an epoll instance"))?;
+    let waker = Waker::new(poll.registry(), WAKER).map_err(ServerError::system("make an eventfd"))?;
+    let doorbell = Arc::new(Doorbell::new(waker));
+    let stop = StopFlag::default();
+    signals::watch(stop.clone(), Arc::clone(&doorbell))?;
+    let log = Log::new(RealDisk, log_config(&config, &dirs, random.hash_one(2)));
+    let slow_sync = Duration::from_millis(config.log.slow_sync_ms);
+    let log = LogThread::start(log, tree.zxid(), config.log.batch_max, slow_sync, Arc::clone(&doorbell))?;
+    let mut snapshots = start_snapshots(&config, &dirs, &doorbell)?;
+    if config.purge.interval_hours > 0 {
+        purge_thread::start(RealDisk, dirs.clone(), config.purge.retain, config.purge.interval_hours)?;
+    }
+    // Apache writes a snapshot at every start. What was replayed is worth one; without that it would be the same again.
+    if facts.records > 0 {
+        snapshots.begin(&tree);
+    }
+    let node = Arc::new(node_config(&config, seed));
+    let replica = Replica::new(Arc::clone(&node), &tree, now);
+    let shard = Shard::new(node, 0, tree.zxid());
+    let client_port = announce(&config, listener.as_ref())?;
+    let mut listener = listener;
+    if let Some(listener) = &mut listener {
+        let register = poll.registry().register(listener, LISTENER, Interest::READABLE);
+        register.map_err(ServerError::system("watch the client port"))?;
+    }
+    let words = Words::new(&config);
+    let turns = Turns {
+        clock,
+        poll,
+        doorbell,
+        stop,
+        listener,
+        client_port,
+        shard,
+        replica,
+        streams: vec![Stream::new()],
+        tree,
+        log,
+        snapshots,
+        words,
+        metrics: first_metrics(&facts),
+        events: EventLog::default(),
+        config,
+    };
+    let result = turns.run();
+    drop(lock);
+    result
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Embedded => "embedded default".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+        Origin::Arguments => "command line".to_owned(),
+    }
+}
+
+fn recover_data(config: &Config, dirs: &DataDirs, tree: TreeConfig) -> Result<Recovered, ServerError> {
+    let options = RecoverOptions {
+        length_max: config.record_bytes_max,
+        trust_empty: config.snapshot.trust_empty,
+        autocreate: config.snapshot.create_db,
+        accept_gap: config.snapshot.accept_gap,
+        ..RecoverOptions::new(tree)
+    };
+    let mut said = Instant::now();
+    let mut progress = |progress: Progress| {
+        if said.elapsed() < PROGRESS_INTERVAL {
+            return;
+        }
+        said = Instant::now();
+        let Progress { nodes, records, bytes, bytes_total } = progress;
+        let percent = bytes.saturating_mul(100) / bytes_total.max(1);
+        info!(nodes, records, bytes, bytes_total, "reading the data: {percent}% ({nodes} nodes, {records} log records)");
+    };
+    recover(&RealDisk, dirs, &options, &mut progress).map_err(ServerError::Recovery)
+}
+
+fn report_recovery(facts: &RecoveryFacts, took: Duration) {
+    for (name, why) in facts.invalid_snapshots.iter().chain(&facts.rejected_snapshots) {
+        warn!("snapshot {name} is not usable and was passed over: {why}");
+    }
+    for warning in &facts.warnings {
+        warn!("{warning}");
+    }
+    if let Some((file, offset)) = &facts.torn_tail {
+        info!("{file} ends in a half-written record at offset {offset}: it was never acknowledged, and is left out");
+    }
+    if let Some(zxid) = facts.first_mismatch {
+        let count = facts.digest_mismatches;
+        warn!(%zxid, count, "the digest of the tree does not match the log's from {zxid} on; hint: compare with a backup or another server");
+    }
+    if facts.orphans_removed > 0 {
+        warn!(removed = facts.orphans_removed, "ephemeral nodes without a session were removed");
+    }
+    let took_ms = took.as_millis() as u64;
+    if facts.created {
+        info!(took_ms, "new database created");
+        return;
+    }
+    info!(
+        zxid = %facts.zxid,
+        digest = facts.digest,
+        snapshot = facts.snapshot.as_deref().unwrap_or("none"),
+        nodes = facts.snapshot_nodes,
+        records = facts.records,
+        log_files = facts.log_files,
+        snapshot_ms = facts.snapshot_time.as_millis() as u64,
+        replay_ms = facts.replay_time.as_millis() as u64,
+        took_ms,
+        "Snapshot loaded in {took_ms} ms, highest zxid is {}, digest is {}",
+        facts.zxid,
+        facts.digest
+    );
+}
+
+fn log_config(config: &Config, dirs: &DataDirs, seed: u64) -> LogConfig {
+    LogConfig {
+        preallocate_bytes: config.log.prealloc_bytes,
+        force_sync: config.log.force_sync,
+        snap_count: u32::try_from(config.log.snap_count).unwrap_or(u32::MAX),
+        snap_size_limit_bytes: config.log.snap_size_limit_bytes,
+        file_size_limit_bytes: config.log.size_limit_bytes,
+        ..LogConfig::new(dirs.logs(), seed)
+    }
+}
+
+fn start_snapshots(config: &Config, dirs: &DataDirs, doorbell: &Arc<Doorbell>) -> Result<Snapshots, ServerError> {
+    let compression = match config.snapshot.compression {
+        Compression::Plain => ostler_store::Compression::None,
+        Compression::Gzip => ostler_store::Compression::Gzip,
+        Compression::Snappy => ostler_store::Compression::Snappy,
+    };
+    let doorbell = Arc::clone(doorbell);
+    Snapshots::start(
+        RealDisk,
+        dirs.clone(),
+        compression,
+        config.snapshot.digest,
+        config.snapshot.last_zxid_section,
+        move || doorbell.ring(),
+    )
+}
+
+fn node_config(config: &Config, seed: u64) -> NodeConfig {
+    let schemes = Schemes {
+        ip: true,
+        digest: config.auth.digest,
+        ensemble: config.auth.ensemble_names.is_some(),
+        ..Schemes::default()
+    };
+    NodeConfig {
+        server_id: STANDALONE_SERVER_ID,
+        tick_time_ms: config.tick_time_ms as u64,
+        min_session_timeout_ms: config.min_session_timeout_ms,
+        max_session_timeout_ms: config.max_session_timeout_ms,
+        frame_bytes_max: config.frame_bytes_max,
+        policy: Policy {
+            skip_acl: config.skip_acl,
+            extended_types: config.extended_types,
+            enforce_quota: config.enforce_quota,
+            reconfig_enabled: config.reconfig_enabled,
+            standalone: true,
+            schemes,
+        },
+        digest: config.snapshot.digest,
+        digest_algorithm: match config.auth.digest_algorithm.as_str() {
+            "MD5" => DigestAlgorithm::Md5,
+            "SHA-256" => DigestAlgorithm::Sha256,
+            "SHA-512" => DigestAlgorithm::Sha512,
+            _ => DigestAlgorithm::Sha1,
+        },
+        super_digest: config.auth.super_digest.clone(),
+        enforced_schemes: config.auth.enforced_schemes.clone().unwrap_or_default(),
+        ensemble_names: config.auth.ensemble_names.clone().unwrap_or_default(),
+        container_check_interval_ms: config.containers.interval_ms,
+        container_max_per_minute: config.containers.per_minute_max,
+        container_max_never_used_ms: config.containers.never_used_ms,
+        outstanding_max: config.global_outstanding_limit,
+        connections_per_address_max: config.max_client_cnxns.max(0) as usize,
+        connections_max: config.max_cnxns.max(0) as usize,
+        sessionless_timeout_ms: config.sessionless_timeout_ms,
+        shards: 1,
+        seed,
+        ..NodeConfig::default()
+    }
+}
+
+/// Says where clients connect, and what to try first. Returns the port.
+fn announce(config: &Config, listener: Option<&TcpListener>) -> Result<i32, ServerError> {
+    let Some(listener) = listener else { return Ok(-1) };
+    let address = listener.local_addr().map_err(ServerError::system("read the address of the client port"))?;
+    let port = address.port();
+    let host = config.listen.as_ref().and_then(|listen| listen.host.as_deref());
+    // Scripts wait for Apache's words.
+    info!(port, "binding to port {}", host.map_or_else(|| format!("0.0.0.0/0.0.0.0:{port}"), |h| format!("{h}:{port}")));
+    let name = host.filter(|host| *host != "0.0.0.0").unwrap_or("localhost");
+    info!(port, "listening for clients on {address}; try: echo srvr | nc {name} {port}");
+    Ok(i32::from(port))
+}
+
+fn first_metrics(facts: &RecoveryFacts) -> Metrics {
+    let mut metrics = Metrics::default();
+    metrics.dbinittime.add((facts.snapshot_time + facts.replay_time).as_millis() as u64);
+    metrics.startup_snap_load_time.add(facts.snapshot_time.as_millis() as u64);
+    metrics.startup_txns_load_time.add(facts.replay_time.as_millis() as u64);
+    metrics.startup_txns_loaded.add(facts.records);
+    metrics.digest_mismatches_count = facts.digest_mismatches;
+    metrics
+}

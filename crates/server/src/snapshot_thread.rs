@@ -1,0 +1,237 @@
+//! Snapshots: the loop walks the tree in small steps and encodes nodes into chunks; a thread compresses, checksums,
+//! writes and names the file (storage.md section 4.3, rules.md section 3).
+//!
+//! The loop never waits: while the thread is behind by [`CHUNKS_MAX`] chunks, the walk pauses. The tree of a standalone
+//! server contains only what is durable in the log, so that a finished snapshot may be named at once.
+
+use crate::error::ServerError;
+use ostler_model::{Zxid, limits};
+use ostler_store::{
+    Compression, DataDirs, Disk, SnapshotEnd, SnapshotFile, StoreError, encode_node, encode_snapshot_start,
+};
+use ostler_tree::{Tree, Walk};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// Chunks waiting for the thread before the walk pauses.
+const CHUNKS_MAX: usize = 4;
+/// A chunk is handed over when it has this many bytes.
+const CHUNK_BYTES: usize = 256 << 10;
+
+enum Message {
+    Start(Zxid),
+    Chunk(Vec<u8>),
+    End(SnapshotEnd),
+}
+
+/// How a snapshot ended.
+#[derive(Debug)]
+pub struct SnapshotDone {
+    /// The zxid in its name.
+    pub zxid: Zxid,
+    /// Nodes written.
+    pub nodes: u64,
+    /// From the first step of the walk to the name.
+    pub took_ms: u64,
+    /// Length of the file, or why there is none.
+    pub result: Result<u64, StoreError>,
+}
+
+/// A snapshot under way.
+struct Running {
+    walk: Walk,
+    zxid: Zxid,
+    started: Instant,
+    nodes: u64,
+    chunk: Vec<u8>,
+    /// What the channel did not take yet.
+    unsent: Option<Message>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Walking,
+    /// The last chunk is on its way, then comes the end.
+    Ending,
+    /// Everything was handed over.
+    Writing,
+}
+
+/// The loop's end of the snapshot thread, and the walk.
+pub struct Snapshots {
+    to_thread: Option<SyncSender<Message>>,
+    from_thread: Receiver<Result<u64, StoreError>>,
+    thread: Option<JoinHandle<()>>,
+    running: Option<Running>,
+    digest: bool,
+    last_zxid_section: bool,
+}
+
+impl Snapshots {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start<D: Disk>(
+        disk: D,
+        dirs: DataDirs,
+        compression: Compression,
+        digest: bool,
+        last_zxid_section: bool,
+        wake: impl Fn() + Send + 'static,
+    ) -> Result<Snapshots, ServerError> {
+        let (to_thread, messages) = sync_channel(CHUNKS_MAX);
+        let (results, from_thread) = sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("snapshot".to_owned())
+            .spawn(move || write_files(&disk, &dirs, compression, &messages, &results, wake))
+            .map_err(ServerError::system("start the snapshot thread"))?;
+        Ok(Snapshots {
+            to_thread: Some(to_thread),
+            from_thread,
+            thread: Some(thread),
+            running: None,
+            digest,
+            last_zxid_section,
+        })
+    }
+
+    /// True while one is under way.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Begins one of the tree as it is now.
+    pub fn begin(&mut self, tree: &Tree) {
+        assert!(self.running.is_none(), "one snapshot at a time");
+        let walk = tree.walk();
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
+        encode_snapshot_start(&mut chunk, &walk);
+        self.running = Some(Running {
+            zxid: walk.zxid,
+            walk,
+            started: Instant::now(),
+            nodes: 0,
+            chunk,
+            unsent: None,
+            stage: Stage::Walking,
+        });
+        let zxid = self.running.as_ref().map_or(Zxid::ZERO, |running| running.zxid);
+        self.send(Message::Start(zxid));
+    }
+
+    /// One step of the walk, if the thread keeps up. True: there is more to do at once.
+    pub fn step(&mut self, tree: &Tree) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        if let Some(message) = running.unsent.take()
+            && !self.send(message)
+        {
+            return false;
+        }
+        let Some(running) = &mut self.running else { return false };
+        match running.stage {
+            Stage::Walking => {
+                let (chunk, nodes) = (&mut running.chunk, &mut running.nodes);
+                let last = running.walk.step(tree, limits::SNAPSHOT_STEP_NODES_MAX, |node| {
+                    encode_node(chunk, &node);
+                    *nodes += 1;
+                });
+                if last {
+                    running.stage = Stage::Ending;
+                }
+                if last || running.chunk.len() >= CHUNK_BYTES {
+                    let fresh = Vec::with_capacity(if last { 0 } else { CHUNK_BYTES + (CHUNK_BYTES >> 2) });
+                    let chunk = std::mem::replace(&mut running.chunk, fresh);
+                    return self.send(Message::Chunk(chunk));
+                }
+                true
+            }
+            Stage::Ending => {
+                running.stage = Stage::Writing;
+                let end = SnapshotEnd {
+                    zxid: tree.zxid(),
+                    digest: self.digest.then(|| tree.digest()),
+                    last_zxid_section: self.last_zxid_section,
+                };
+                self.send(Message::End(end));
+                false
+            }
+            Stage::Writing => false,
+        }
+    }
+
+    /// False: the channel is full, and the message waits.
+    fn send(&mut self, message: Message) -> bool {
+        let Some(sender) = &self.to_thread else { return false };
+        match sender.try_send(message) {
+            Ok(()) => true,
+            Err(TrySendError::Full(message)) => {
+                if let Some(running) = &mut self.running {
+                    running.unsent = Some(message);
+                }
+                false
+            }
+            // The thread ends a failed snapshot with a result and goes on; it is gone only when it panicked.
+            Err(TrySendError::Disconnected(_)) => panic!("the snapshot thread is gone"),
+        }
+    }
+
+    /// The snapshot that ended since the last call.
+    pub fn finished(&mut self) -> Option<SnapshotDone> {
+        let result = match self.from_thread.try_recv() {
+            Ok(result) => result,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => panic!("the snapshot thread is gone"),
+        };
+        let running = self.running.take()?;
+        Some(SnapshotDone {
+            zxid: running.zxid,
+            nodes: running.nodes,
+            took_ms: running.started.elapsed().as_millis() as u64,
+            result,
+        })
+    }
+
+    /// Ends the thread. A snapshot under way is given up; its temporary file is removed by the next recovery.
+    pub fn stop(mut self) {
+        self.to_thread = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has already aborted the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_files<D: Disk>(
+    disk: &D,
+    dirs: &DataDirs,
+    compression: Compression,
+    messages: &Receiver<Message>,
+    results: &SyncSender<Result<u64, StoreError>>,
+    wake: impl Fn(),
+) {
+    let mut file: Option<SnapshotFile<D>> = None;
+    while let Ok(message) = messages.recv() {
+        let outcome = match (message, file.take()) {
+            (Message::Start(zxid), _) => SnapshotFile::create(disk, dirs, zxid, compression).map(|open| file = Some(open)),
+            (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
+            (Message::End(end), Some(open)) => open.seal(end).and_then(|sealed| sealed.publish()).map(|bytes| {
+                report(results, Ok(bytes));
+            }),
+            // What was on its way when a snapshot failed, up to the next start.
+            (Message::Chunk(_) | Message::End(_), None) => Ok(()),
+        };
+        if let Err(error) = outcome {
+            report(results, Err(error));
+        }
+        // There is room in the channel again, or a result: the loop goes on with the walk.
+        wake();
+    }
+}
+
+fn report(results: &SyncSender<Result<u64, StoreError>>, result: Result<u64, StoreError>) {
+    // Nobody listens only when the server stops.
+    let _ = results.send(result);
+}

@@ -1,0 +1,397 @@
+//! The turn loop: everything that happens on the one thread that owns tree, replica, shard and sockets.
+//!
+//! One turn: wait for sockets, read what is ready, let shard and replica work, hand records to the log thread, apply
+//! what has become durable, write once to every connection that has output (architecture.md section 7). Nothing here
+//! waits except the poll.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::doorbell::Doorbell;
+use crate::error::ServerError;
+use crate::events::EventLog;
+use crate::listener::{self, ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, Accepted};
+use crate::log_thread::LogThread;
+use crate::metrics::Metrics;
+use crate::signals::StopFlag;
+use crate::snapshot_thread::Snapshots;
+use crate::sockets::{READ_BYTES, ReadResult, Sockets};
+use crate::words::{Answer, DIGEST_INTERVAL, Scene, Words};
+use mio::net::TcpListener;
+use mio::{Events, Poll, Token};
+use ostler_node::{Append, ConnId, ConnStatus, Now, Outbox, Replica, Shard, Stream};
+use ostler_tree::Tree;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// The listener's token.
+pub const LISTENER: Token = Token(0);
+/// The waker's token.
+pub const WAKER: Token = Token(1);
+/// Events of one poll.
+const EVENTS_MAX: usize = 1_024;
+/// An orderly stop gives the log and slow readers this long.
+const STOP_MS: u64 = 5_000;
+/// Calls of apply in one turn before sockets are served again.
+const APPLIES_PER_TURN: usize = 16;
+
+/// Everything the loop owns.
+pub struct Turns {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) poll: Poll,
+    pub(crate) doorbell: Arc<Doorbell>,
+    pub(crate) stop: StopFlag,
+    pub(crate) listener: Option<TcpListener>,
+    pub(crate) client_port: i32,
+    pub(crate) shard: Shard,
+    pub(crate) replica: Replica,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) tree: Tree,
+    pub(crate) log: LogThread,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) words: Words,
+    pub(crate) metrics: Metrics,
+    pub(crate) events: EventLog,
+}
+
+/// What the loop keeps between turns.
+struct Desk {
+    sockets: Sockets,
+    outbox: Outbox,
+    appends: Vec<Append>,
+    buffer: Box<[u8]>,
+    /// Connections whose output can go on.
+    writable: Vec<ConnId>,
+    accepting: bool,
+    accept_again_ms: Option<u64>,
+    /// Something can be done at once.
+    more: bool,
+    started_mono_ms: u64,
+}
+
+impl Turns {
+    /// Serves until a stop is asked for, then stops in order.
+    ///
+    /// # Errors
+    /// The system's poll fails.
+    pub fn run(mut self) -> Result<(), ServerError> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut desk = Desk {
+            sockets: Sockets::default(),
+            outbox: Outbox::default(),
+            appends: Vec::new(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            writable: Vec::new(),
+            accepting: false,
+            accept_again_ms: None,
+            more: false,
+            started_mono_ms: self.clock.now().mono_ms,
+        };
+        let mut stopping_until: Option<u64> = None;
+        let mut last_turn_ms = desk.started_mono_ms;
+        loop {
+            let deadline = stopping_until.map(|until| until.min(self.clock.now().mono_ms + 10));
+            self.wait(&mut desk, &mut events, deadline)?;
+            let now = self.clock.now();
+            let gap = now.mono_ms.saturating_sub(last_turn_ms) > self.config.tick_time_ms as u64;
+            last_turn_ms = now.mono_ms;
+            self.notice(&mut desk, &events);
+            if gap {
+                self.read_everything_that_waited(&mut desk, &mut events, now)?;
+            }
+            self.accept(&mut desk, now);
+            if stopping_until.is_none() {
+                self.read(&mut desk, now);
+            }
+            self.work(&mut desk, now);
+            self.write(&mut desk);
+            if self.stop.is_set() {
+                let until = *stopping_until.get_or_insert_with(|| {
+                    info!("stopping: no new connections; waiting for {} writes", self.replica.stats().outstanding);
+                    self.listener = None;
+                    now.mono_ms + STOP_MS
+                });
+                if self.replica.is_idle() || now.mono_ms >= until {
+                    break;
+                }
+            }
+        }
+        self.finish(&mut desk);
+        Ok(())
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&mut self, desk: &mut Desk, events: &mut Events, until: Option<u64>) -> Result<(), ServerError> {
+        self.doorbell.doze();
+        let urgent = desk.more
+            || desk.accepting
+            || desk.sockets.has_to_read()
+            || self.log.synced() > self.tree.zxid()
+            || self.stop.is_set() && until.is_none();
+        let timeout = if urgent { Some(Duration::ZERO) } else { self.timeout(desk, until) };
+        let result = self.poll.poll(events, timeout);
+        self.doorbell.up();
+        match result {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                Err(ServerError::System { action: "wait for sockets", source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn timeout(&self, desk: &Desk, until: Option<u64>) -> Option<Duration> {
+        let deadlines = [self.shard.next_deadline(), self.replica.next_deadline(), desk.accept_again_ms, until];
+        let next = deadlines.into_iter().flatten().min()?;
+        // One more, because the clock cuts off parts of milliseconds: waking early would mean turning in vain.
+        Some(Duration::from_millis((next + 1).saturating_sub(self.clock.now().mono_ms)))
+    }
+
+    fn notice(&self, desk: &mut Desk, events: &Events) {
+        for event in events {
+            match event.token() {
+                LISTENER => desk.accepting = true,
+                WAKER => {}
+                _ => desk.writable.extend(desk.sockets.ready(event)),
+            }
+        }
+    }
+
+    /// After a pause of the whole process, sockets are read before anything expires (rules.md 1.8): all that the
+    /// kernel has to say is collected, and one buffer of each connection is read.
+    fn read_everything_that_waited(
+        &mut self,
+        desk: &mut Desk,
+        events: &mut Events,
+        now: Now,
+    ) -> Result<(), ServerError> {
+        loop {
+            let full = events.iter().count() >= EVENTS_MAX;
+            self.read(desk, now);
+            if !full {
+                return Ok(());
+            }
+            match self.poll.poll(events, Some(Duration::ZERO)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(ServerError::System { action: "wait for sockets", source: error });
+                }
+                _ => self.notice(desk, events),
+            }
+        }
+    }
+
+    fn accept(&mut self, desk: &mut Desk, now: Now) {
+        if desk.accept_again_ms.is_some_and(|at| now.mono_ms >= at) {
+            desk.accept_again_ms = None;
+            desk.accepting = true;
+        }
+        let Some(listener) = &self.listener else {
+            desk.accepting = false;
+            return;
+        };
+        if !desk.accepting || desk.accept_again_ms.is_some() {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            match listener::accept(listener, self.config.tcp_keep_alive) {
+                Accepted::Connection(stream, peer) => {
+                    self.metrics.connection_request_count += 1;
+                    // Refused: dropping the socket closes it before any byte.
+                    let Some(conn) = self.shard.open(now, peer) else { continue };
+                    if let Err(error) = desk.sockets.insert(self.poll.registry(), conn, stream) {
+                        warn!("cannot watch the connection from {peer}: {error}; it is closed");
+                        self.shard.broken(conn);
+                    }
+                }
+                Accepted::Nobody => {
+                    desk.accepting = false;
+                    return;
+                }
+                Accepted::Failed(error) => {
+                    self.events.accept_failed(now, &error);
+                    desk.accepting = false;
+                    desk.accept_again_ms = Some(now.mono_ms + ACCEPT_PAUSE_MS);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, desk: &mut Desk, now: Now) {
+        if !desk.sockets.has_to_read() {
+            return;
+        }
+        let list = desk.sockets.take_to_read();
+        for &conn in &list {
+            // What is not wanted stays in the kernel; `Outbox::resumed` will name the connection.
+            if !self.shard.wants_read(conn) {
+                continue;
+            }
+            match desk.sockets.read(conn, &mut desk.buffer) {
+                ReadResult::Bytes(bytes) => {
+                    self.metrics.bytes_received_count += bytes as u64;
+                    self.shard.input(now, conn, &desk.buffer[..bytes]);
+                }
+                ReadResult::Nothing => {}
+                ReadResult::End => self.shard.hung_up(conn),
+                ReadResult::Broken => {
+                    self.shard.broken(conn);
+                    desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
+                }
+            }
+        }
+        desk.sockets.recycle(list);
+    }
+
+    /// Shard, replica, log, apply; then the shard again, so that replies to writes leave in this turn.
+    fn work(&mut self, desk: &mut Desk, now: Now) {
+        desk.more = self.turn_shard(desk, now);
+        self.replica.synced(self.log.synced());
+        for round in 0.. {
+            let applied = self.replica.apply(now, &mut self.tree, &mut self.streams);
+            if !self.streams[0].is_empty() {
+                desk.more |= self.turn_shard(desk, now);
+            }
+            if !applied.more {
+                break;
+            }
+            if round == APPLIES_PER_TURN {
+                desk.more = true;
+                break;
+            }
+        }
+        self.replica.tick(now, &self.tree, &mut self.streams);
+        if !self.streams[0].is_empty() {
+            desk.more |= self.turn_shard(desk, now);
+        }
+        desk.appends.append(&mut self.replica.take_appends());
+        self.note_digests(&desk.appends);
+        self.log.push(&mut desk.appends);
+        self.snapshot(desk);
+        for event in self.shard.take_events().into_iter().chain(self.replica.take_events()) {
+            self.events.log(now, &event, &mut self.metrics);
+        }
+    }
+
+    fn turn_shard(&mut self, desk: &mut Desk, now: Now) -> bool {
+        let turn = self.shard.turn(now, &self.tree, &mut self.streams[0], &mut desk.outbox);
+        if !desk.outbox.touches.is_empty() {
+            self.replica.touch(now, &desk.outbox.touches);
+            desk.outbox.touches.clear();
+        }
+        for submit in desk.outbox.submits.drain(..) {
+            self.replica.receive(now, &self.tree, &mut self.streams, submit);
+        }
+        for conn in desk.outbox.resumed.drain(..) {
+            desk.sockets.resume(conn);
+        }
+        if !desk.outbox.commands.is_empty() {
+            self.answer_words(desk, now);
+        }
+        turn.more || !self.streams[0].is_empty()
+    }
+
+    fn answer_words(&mut self, desk: &mut Desk, now: Now) {
+        for command in desk.outbox.commands.drain(..) {
+            let figures = self.log.figures(false);
+            self.metrics.fsynctime = figures.fsynctime;
+            self.metrics.sync_processor_batch_size = figures.sync_processor_batch_size;
+            self.metrics.fsync_threshold_exceed_count = figures.fsync_threshold_exceed_count;
+            let mut scene = Scene {
+                config: &self.config,
+                client_port: self.client_port,
+                now,
+                started_mono_ms: desk.started_mono_ms,
+                shard: &mut self.shard,
+                replica: &self.replica,
+                tree: &self.tree,
+                metrics: &mut self.metrics,
+            };
+            let text = match self.words.answer(command.word, command.argument, &mut scene) {
+                Answer::Text(text) => text,
+                Answer::Silence => String::new(),
+            };
+            if command.word == *b"srst" {
+                self.log.figures(true);
+            }
+            self.shard.answer(command.conn, text.as_bytes());
+        }
+    }
+
+    /// The digest of a record stands in its last 8 bytes, except in error transactions (type -1 in bytes 28 to 31).
+    fn note_digests(&mut self, appends: &[Append]) {
+        if !self.config.snapshot.digest {
+            return;
+        }
+        for append in appends.iter().filter(|append| append.zxid.0 % DIGEST_INTERVAL == 0) {
+            let error = append.record.get(28..32) == Some(&[0xff; 4]);
+            if let (false, Some(digest)) = (error, append.record.last_chunk::<8>()) {
+                self.words.note_digest(append.zxid.0, i64::from_be_bytes(*digest));
+            }
+        }
+    }
+
+    fn snapshot(&mut self, desk: &mut Desk) {
+        if self.log.take_snapshot_due() {
+            if self.snapshots.is_running() {
+                warn!("Too busy to snap, skipping");
+            } else {
+                self.snapshots.begin(&self.tree);
+            }
+        }
+        if !self.snapshots.is_running() {
+            return;
+        }
+        desk.more |= self.snapshots.step(&self.tree);
+        if let Some(done) = self.snapshots.finished() {
+            match done.result {
+                Ok(bytes) => {
+                    self.metrics.snap_count += 1;
+                    self.metrics.snapshottime.add(done.took_ms);
+                    let (zxid, nodes, took_ms) = (done.zxid, done.nodes, done.took_ms);
+                    info!(%zxid, nodes, bytes, took_ms, "Snapshot taken in {took_ms} ms");
+                }
+                Err(error) => {
+                    self.metrics.snapshot_error_count += 1;
+                    warn!("the snapshot failed; the transaction log has everything, and the next one is tried as usual: {error}");
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, desk: &mut Desk) {
+        for conn in self.shard.take_dirty() {
+            self.write_one(desk, conn);
+        }
+        while let Some(conn) = desk.writable.pop() {
+            self.write_one(desk, conn);
+        }
+    }
+
+    fn write_one(&mut self, desk: &mut Desk, conn: ConnId) {
+        match desk.sockets.write(conn, self.shard.output(conn)) {
+            Ok(bytes) => {
+                self.metrics.response_bytes += bytes as u64;
+                if self.shard.wrote(conn, bytes) == ConnStatus::Closed {
+                    self.metrics.connection_drop_count += 1;
+                    desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
+                }
+            }
+            Err(_) => {
+                self.metrics.connection_drop_count += 1;
+                self.shard.broken(conn);
+                desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
+            }
+        }
+    }
+
+    /// Everything proposed is applied and answered: flush, close, sync, end.
+    fn finish(mut self, desk: &mut Desk) {
+        self.shard.close_all();
+        self.write(desk);
+        self.log.stop();
+        self.snapshots.stop();
+        info!(zxid = %self.tree.zxid(), "stopped");
+    }
+}
