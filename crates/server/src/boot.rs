@@ -145,7 +145,10 @@ fn recover_data(config: &Config, dirs: &DataDirs, tree: TreeConfig) -> Result<Re
         said = Instant::now();
         let Progress { nodes, records, bytes, bytes_total } = progress;
         let percent = bytes.saturating_mul(100) / bytes_total.max(1);
-        info!(nodes, records, bytes, bytes_total, "reading the data: {percent}% ({nodes} nodes, {records} log records)");
+        info!(
+            nodes,
+            records, bytes, bytes_total, "reading the data: {percent}% ({nodes} nodes, {records} log records)"
+        );
     };
     recover(&RealDisk, dirs, &options, &mut progress).map_err(ServerError::Recovery)
 }
@@ -267,7 +270,11 @@ fn announce(config: &Config, listener: Option<&TcpListener>) -> Result<i32, Serv
     let port = address.port();
     let host = config.listen.as_ref().and_then(|listen| listen.host.as_deref());
     // Scripts wait for Apache's words.
-    info!(port, "binding to port {}", host.map_or_else(|| format!("0.0.0.0/0.0.0.0:{port}"), |h| format!("{h}:{port}")));
+    info!(
+        port,
+        "binding to port {}",
+        host.map_or_else(|| format!("0.0.0.0/0.0.0.0:{port}"), |h| format!("{h}:{port}"))
+    );
     let name = host.filter(|host| *host != "0.0.0.0").unwrap_or("localhost");
     info!(port, "listening for clients on {address}; try: echo srvr | nc {name} {port}");
     Ok(i32::from(port))

@@ -215,7 +215,9 @@ fn write_files<D: Disk>(
     let mut file: Option<SnapshotFile<D>> = None;
     while let Ok(message) = messages.recv() {
         let outcome = match (message, file.take()) {
-            (Message::Start(zxid), _) => SnapshotFile::create(disk, dirs, zxid, compression).map(|open| file = Some(open)),
+            (Message::Start(zxid), _) => {
+                SnapshotFile::create(disk, dirs, zxid, compression).map(|open| file = Some(open))
+            }
             (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
             (Message::End(end), Some(open)) => open.seal(end).and_then(|sealed| sealed.publish()).map(|bytes| {
                 report(results, Ok(bytes));

@@ -354,7 +354,9 @@ impl Turns {
                 }
                 Err(error) => {
                     self.metrics.snapshot_error_count += 1;
-                    warn!("the snapshot failed; the transaction log has everything, and the next one is tried as usual: {error}");
+                    warn!(
+                        "the snapshot failed; the transaction log has everything, and the next one is tried as usual: {error}"
+                    );
                 }
             }
         }

@@ -151,9 +151,8 @@ fn build(values: &mut Values, origin: Origin, inputs: &Inputs) -> Result<Config,
         tcp_keep_alive: values.lenient_flag("clientTcpKeepAlive", false),
         frame_bytes_max,
         record_bytes_max: frame_bytes_max.saturating_add(extra),
-        global_outstanding_limit: values
-            .lenient_long("globalOutstandingLimit", limits::OUTSTANDING_MAX as i64)
-            .max(1) as usize,
+        global_outstanding_limit: values.lenient_long("globalOutstandingLimit", limits::OUTSTANDING_MAX as i64).max(1)
+            as usize,
         extended_types: values.lenient_flag("extendedTypesEnabled", false),
         enforce_quota: values.lenient_flag("enforceQuota", false),
         skip_acl: values.text("skipACL") == Some("yes"),

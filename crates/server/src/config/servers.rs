@@ -157,8 +157,8 @@ fn check_groups(values: &Values, members: &[Member]) -> Result<(), ConfigError> 
             let invalid = |what: String| {
                 ConfigError::at(values.place(key), what, "a line looks like group.1=1:2:3, each server in one group")
             };
-            let id = super::number::parse_decimal(text)
-                .ok_or_else(|| invalid(format!("For input string: \"{text}\"")))?;
+            let id =
+                super::number::parse_decimal(text).ok_or_else(|| invalid(format!("For input string: \"{text}\"")))?;
             if seen.contains(&id) {
                 return Err(invalid(format!("Server {id}is in multiple groups")));
             }

@@ -156,12 +156,8 @@ fn dump(scene: &Scene<'_>) -> String {
         .map(|bucket| (wall(bucket.expires_mono_ms), bucket.sessions.iter().map(|session| session.0).collect()))
         .collect();
     people::session_sets(&mut out, &sessions);
-    let mut owners: Vec<(i64, Vec<String>)> = scene
-        .tree
-        .ephemeral_owners()
-        .into_iter()
-        .map(|session| (session.0, scene.tree.ephemerals(session)))
-        .collect();
+    let mut owners: Vec<(i64, Vec<String>)> =
+        scene.tree.ephemeral_owners().into_iter().map(|session| (session.0, scene.tree.ephemerals(session))).collect();
     people::ephemerals(&mut out, &mut owners);
     let interval = scene.config.sessionless_timeout_ms;
     let mut buckets: std::collections::BTreeMap<u64, Vec<(String, i64)>> = std::collections::BTreeMap::new();

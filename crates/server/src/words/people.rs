@@ -162,10 +162,7 @@ mod tests {
 
     #[test]
     fn watches_in_three_views() {
-        let watches = [
-            ("/a".to_owned(), vec![SessionId(1), SessionId(2)]),
-            ("/b".to_owned(), vec![SessionId(2)]),
-        ];
+        let watches = [("/a".to_owned(), vec![SessionId(1), SessionId(2)]), ("/b".to_owned(), vec![SessionId(2)])];
         assert_eq!(watch_summary(&watches), "2 connections watching 2 paths\nTotal watches:3\n");
         assert_eq!(watches_by_session(&watches), "0x1\n\t/a\n0x2\n\t/a\n\t/b\n\n");
         assert_eq!(watches_by_path(&watches), "/a\n\t0x1\n\t0x2\n/b\n\t0x2\n\n");
