@@ -1,5 +1,6 @@
 //! Bytes from outside can fail, never panic (invariant 9): random bytes, and genuine frames with a few bytes changed,
 //! cut or repeated, through every decoder. The corpus of the fuzz targets runs here too.
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 mod decoders;
 
@@ -86,7 +87,7 @@ proptest! {
     #[test]
     fn damaged_records(seed in any::<prop::sample::Index>(), damages in vec(damage(), 1..5)) {
         for (target, decoder) in decoders::ALL {
-            let corpus = CORPUS.with(|corpus| corpus.clone());
+            let corpus = CORPUS.with(std::rc::Rc::clone);
             let seeds = &corpus[target];
             let mut bytes = seeds[seed.index(seeds.len())].clone();
             for damage in &damages {

@@ -1,6 +1,7 @@
 //! Every record of every transaction log that Apache wrote (`testdata/golden/*/data*/version-2/log.*`) decodes and
 //! encodes again to the same bytes. The file layout around the records is read by hand here (storage.md section 3.1);
 //! what is damaged on purpose is named.
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use ostler_model::{CreateOp, Txn};
 use ostler_wire::txn;

@@ -74,8 +74,11 @@ fn read() -> impl Strategy<Value = Request<'static>> {
     prop_oneof![
         (text(), any::<bool>()).prop_map(|(path, watch)| Request::GetData { path, watch }),
         (text(), any::<bool>()).prop_map(|(path, watch)| Request::GetChildren { path, watch }),
-        multi_op().prop_map(|op| Request::Multi(vec![op])),
     ]
+}
+
+fn reads() -> impl Strategy<Value = Vec<Request<'static>>> {
+    prop_oneof![vec(read(), 0..5), vec(multi_op().prop_map(|op| Request::Multi(vec![op])), 0..5)]
 }
 
 fn request() -> impl Strategy<Value = Request<'static>> {
@@ -116,7 +119,7 @@ fn request() -> impl Strategy<Value = Request<'static>> {
         text().prop_map(|path| Request::GetAcl { path }),
         text().prop_map(|prefix| Request::GetEphemerals { prefix }),
         text().prop_map(|path| Request::GetAllChildrenNumber { path }),
-        vec(read(), 0..5).prop_map(Request::MultiRead),
+        reads().prop_map(Request::MultiRead),
         Just(Request::Ping),
         Just(Request::WhoAmI),
     ];

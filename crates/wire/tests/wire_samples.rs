@@ -1,5 +1,6 @@
 //! Every frame recorded from Apache 3.9.3 (`testdata/wire-samples.jsonl`): requests decode, or fail exactly where
 //! Apache refused them; replies and events decode and encode again to the same bytes.
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use ostler_model::OpCode;
 use ostler_wire::client::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader, decode_request, encode_event};

@@ -13,8 +13,11 @@ const LENGTH_MAX: usize = 1 << 20;
 /// memory, an operation of a multiRead 14 and a whole [`Request`], and vectors grow by doubling.
 const GROWTH_MAX: usize = 32;
 
+/// Feeds bytes to a decoder and checks what it makes of them.
+pub type Target = fn(&[u8]);
+
 /// Every decoder, by the name of its fuzz target.
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+pub const ALL: [(&str, Target); 6] = [
     ("connect", connect),
     ("request", request),
     ("multi", multi),
@@ -78,10 +81,8 @@ pub fn reply(bytes: &[u8]) {
 
 /// The payload of a watch event, header included.
 pub fn event(bytes: &[u8]) {
-    if let Ok((_, body)) = ReplyHeader::split(bytes) {
-        if let Ok(event) = WatcherEvent::decode(body) {
-            assert!(text_weight(&event.path) <= 3 * body.len());
-        }
+    if let Ok(event) = ReplyHeader::split(bytes).and_then(|(_, body)| WatcherEvent::decode(body)) {
+        assert!(text_weight(&event.path) <= 3 * bytes.len());
     }
 }
 
