@@ -90,8 +90,14 @@ pub fn event(bytes: &[u8]) {
 pub fn txn_record(bytes: &[u8]) {
     let Ok(record) = txn::decode(bytes, LENGTH_MAX) else { return };
     assert!(txn_weight(&record.txn) <= GROWTH_MAX * bytes.len(), "{record:?}");
-    if matches!(record.txn, Txn::CloseSession { paths: None }) && record.digest.is_some_and(|d| d.version != 2) {
-        // A null list before a digest of another version: readable, but nobody writes it, and neither can we.
+    // A null list before a digest of another version, and a list of two empty paths without a digest, which looks
+    // like a digest without a list: nobody writes them, and neither can we.
+    let unwritable = match &record.txn {
+        Txn::CloseSession { paths: None } => record.digest.is_some_and(|digest| digest.version != 2),
+        Txn::CloseSession { paths: Some(paths) } => record.digest.is_none() && *paths == ["", ""],
+        _ => false,
+    };
+    if unwritable {
         return;
     }
     let mut again = Vec::new();
