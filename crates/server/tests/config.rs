@@ -1,0 +1,319 @@
+//! Every rule of operations.md sections 1 and 2 that concerns a standalone server, by example: file in, value or
+//! message out.
+
+use ostler_server::config::{Compression, Config, ConfigError, Inputs, Loaded, Origin};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static FILES: AtomicU32 = AtomicU32::new(0);
+
+struct TempFile(PathBuf);
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn file(text: &str) -> TempFile {
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("ostler-config-{}-{number}.cfg", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    TempFile(path)
+}
+
+fn load_with(text: &str, edit: impl FnOnce(&mut Inputs)) -> Result<Loaded, ConfigError> {
+    let file = file(text);
+    let mut inputs = Inputs { file: Some(file.0.clone()), ..Inputs::default() };
+    edit(&mut inputs);
+    Config::load(&inputs)
+}
+
+fn load(text: &str) -> Result<Loaded, ConfigError> {
+    load_with(&format!("dataDir=/data\nclientPort=2181\n{text}"), |_| ())
+}
+
+fn good(text: &str) -> Config {
+    load(text).unwrap_or_else(|error| panic!("{text:?}: {error}")).config
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let notices = load(text).unwrap().notices;
+    notices.into_iter().filter(|n| n.warning).map(|n| format!("{}; hint: {}", n.what, n.hint)).collect()
+}
+
+fn property(name: &str, value: &str) -> (String, String, &'static str) {
+    (name.to_owned(), value.to_owned(), "argument")
+}
+
+#[test]
+fn defaults_of_a_minimal_file_are_apaches() {
+    let config = good("");
+    assert_eq!(config.data_dir, PathBuf::from("/data"));
+    assert_eq!(config.data_log_dir, PathBuf::from("/data"));
+    let listen = config.listen.unwrap();
+    assert_eq!((listen.host, listen.port, listen.backlog), (None, 2181, -1));
+    assert_eq!(config.tick_time_ms, 3000);
+    assert_eq!((config.min_session_timeout_ms, config.max_session_timeout_ms), (6000, 60_000));
+    assert_eq!((config.max_client_cnxns, config.max_cnxns), (60, 0));
+    assert_eq!(config.sessionless_timeout_ms, 10_000);
+    assert_eq!((config.frame_bytes_max, config.record_bytes_max), (0xf_ffff, 2 * 0xf_ffff));
+    assert_eq!(config.global_outstanding_limit, 1000);
+    assert!(!config.extended_types && !config.enforce_quota && !config.skip_acl && !config.reconfig_enabled);
+    assert!(config.auth.digest && config.auth.super_digest.is_none() && config.auth.enforced_schemes.is_none());
+    assert_eq!(config.auth.digest_algorithm, "SHA1");
+    assert!(!config.words.all && config.words.words.is_empty());
+    assert_eq!(config.log.prealloc_bytes, 65_536 * 1024);
+    assert_eq!(config.log.snap_count, 100_000);
+    assert_eq!(config.log.snap_size_limit_bytes, 4 << 30);
+    assert_eq!(config.log.size_limit_bytes, 0);
+    assert!(config.log.force_sync && config.log.close_session_paths);
+    assert_eq!((config.log.slow_sync_ms, config.log.batch_max), (1000, 1000));
+    assert_eq!(config.snapshot.compression, Compression::Plain);
+    assert!(config.snapshot.create_dirs && config.snapshot.create_db && config.snapshot.digest);
+    assert!(config.snapshot.last_zxid_section && !config.snapshot.trust_empty && !config.snapshot.accept_gap);
+    assert_eq!(config.containers.interval_ms, 60_000);
+    assert_eq!((config.containers.per_minute_max, config.containers.never_used_ms), (10_000, 0));
+    assert_eq!((config.purge.retain, config.purge.interval_hours), (3, 0));
+}
+
+#[test]
+fn without_a_file_there_is_an_embedded_default() {
+    let Loaded { config, notices } = Config::load(&Inputs::default()).unwrap();
+    assert_eq!(config.origin, Origin::Embedded);
+    assert_eq!(config.data_dir, PathBuf::from("./ostler-data"));
+    assert_eq!(config.listen.unwrap().port, 2181);
+    assert!(config.extended_types);
+    assert_eq!(config.tick_time_ms, 2000);
+    assert_eq!(notices, []);
+}
+
+#[test]
+fn the_form_with_port_and_directory() {
+    let arguments = |list: &[&str]| Inputs {
+        arguments: Some(list.iter().map(|text| (*text).to_owned()).collect()),
+        ..Inputs::default()
+    };
+    let config = Config::load(&arguments(&["2182", "/d"])).unwrap().config;
+    assert_eq!((config.max_client_cnxns, config.tick_time_ms), (0, 3000));
+    let config = Config::load(&arguments(&["2182", "/d", "2500", "7"])).unwrap().config;
+    assert_eq!((config.max_client_cnxns, config.tick_time_ms), (7, 2500));
+    assert!(!config.extended_types);
+    for bad in [&["abc", "/d"][..], &["2182", "/d", "x"], &["2182"], &["1", "/d", "1", "1", "1"]] {
+        let error = Config::load(&arguments(bad)).unwrap_err();
+        assert_eq!(error.exit_code, 2);
+        assert!(error.to_string().contains("Usage: ZooKeeperServerMain configfile | port datadir"), "{error}");
+    }
+}
+
+#[test]
+fn every_setting_that_is_read() {
+    let config = good(
+        "dataLogDir = /log\nclientPortAddress:127.0.0.1\nclientPortListenBacklog 100\ntickTime=2000\n\
+         maxClientCnxns=0\nminSessionTimeout=1000\nmaxSessionTimeout=90000\nmaxCnxns=500\nsnapCount=1\n\
+         preAllocSize=0x40\nsnapSizeLimitInKb=0\ntxnLogSizeLimitInKb=1024\nforceSync=no\n\
+         fsync.warningthresholdms=20\nmaxBatchSize=0\ndatadir.autocreate=false\ndb.autocreate=FALSE\n\
+         snapshot.trust.empty=True\nsnapshot.compression.method=gz\ndigest.enabled=false\n\
+         closeSessionTxn.enabled=false\nserializeLastProcessedZxid.enabled=false\nextendedTypesEnabled=true\n\
+         globalOutstandingLimit=7\n4lw.commands.whitelist=stat, ruok ,mntr\nenforceQuota=true\nskipACL=yes\n\
+         enableEagerACLCheck=true\nclientTcpKeepAlive=true\nnio.sessionlessCnxnTimeout=3000\njute.maxbuffer=4096\n\
+         jute.maxbuffer.extrasize=10\nDigestAuthenticationProvider.enabled=false\n\
+         DigestAuthenticationProvider.superDigest=super:x=\nDigestAuthenticationProvider.digestAlg=sha-256\n\
+         enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip\nensembleAuthName=a,b\nreconfigEnabled=TRUE\n\
+         znode.container.checkIntervalMs=500\nznode.container.maxPerMinute=9\n\
+         znode.container.maxNeverUsedIntervalMs=8\nreadonlymode.enabled=true\nautopurge.snapRetainCount=5\n\
+         autopurge.purgeInterval=24\n",
+    );
+    assert_eq!(config.data_log_dir, PathBuf::from("/log"));
+    let listen = config.listen.unwrap();
+    assert_eq!((listen.host.as_deref(), listen.backlog), (Some("127.0.0.1"), 100));
+    assert_eq!((config.max_client_cnxns, config.max_cnxns), (0, 500));
+    assert_eq!((config.min_session_timeout_ms, config.max_session_timeout_ms), (1000, 90_000));
+    assert_eq!((config.log.snap_count, config.log.prealloc_bytes), (2, 64 * 1024));
+    assert_eq!((config.log.snap_size_limit_bytes, config.log.size_limit_bytes), (0, 1 << 20));
+    assert!(!config.log.force_sync && !config.log.close_session_paths);
+    assert_eq!((config.log.slow_sync_ms, config.log.batch_max), (20, 0));
+    assert!(!config.snapshot.create_dirs && !config.snapshot.create_db && config.snapshot.trust_empty);
+    assert!(!config.snapshot.digest && !config.snapshot.last_zxid_section);
+    assert_eq!(config.snapshot.compression, Compression::Gzip);
+    assert!(config.extended_types && config.enforce_quota && config.skip_acl && config.eager_acl_check);
+    assert!(config.tcp_keep_alive && config.reconfig_enabled && config.read_only_mode);
+    assert_eq!(config.global_outstanding_limit, 7);
+    assert_eq!(config.words.words, ["stat", "ruok", "mntr"]);
+    assert_eq!(config.sessionless_timeout_ms, 3000);
+    assert_eq!((config.frame_bytes_max, config.record_bytes_max), (4096, 4096 + 1024));
+    assert!(!config.auth.digest);
+    assert_eq!(config.auth.super_digest.as_deref(), Some("super:x="));
+    assert_eq!(config.auth.digest_algorithm, "SHA-256");
+    assert_eq!(config.auth.enforced_schemes.unwrap(), ["digest", "ip"]);
+    assert_eq!(config.auth.ensemble_names.unwrap(), ["a", "b"]);
+    assert_eq!(config.containers.interval_ms, 500);
+    assert_eq!((config.containers.per_minute_max, config.containers.never_used_ms), (9, 8));
+    assert_eq!((config.purge.retain, config.purge.interval_hours), (5, 24));
+}
+
+#[test]
+fn apaches_sample_file_loads_without_a_warning() {
+    let text = "# The number of milliseconds of each tick\ntickTime=2000\ninitLimit=10\nsyncLimit=5\n\
+                dataDir=/tmp/zookeeper\nclientPort=2181\n#maxClientCnxns=60\n#autopurge.snapRetainCount=3\n";
+    let Loaded { config, notices } = load_with(text, |_| ()).unwrap();
+    assert_eq!(config.tick_time_ms, 2000);
+    assert_eq!(notices, []);
+}
+
+#[test]
+fn layers_override_in_order() {
+    let text = "dataDir=/file\nclientPort=1\nsnapCount=30\n";
+    let all = |inputs: &mut Inputs| {
+        inputs.properties = vec![property("zookeeper.snapCount", "20"), property("zookeeper.maxCnxns", "5")];
+        inputs.overrides = vec![("dataDir".into(), "/flag".into(), "--data-dir")];
+    };
+    let config = load_with(text, all).unwrap().config;
+    assert_eq!((config.log.snap_count, config.max_cnxns), (30, 5));
+    assert_eq!(config.data_dir, PathBuf::from("/flag"));
+    let flag = |inputs: &mut Inputs| inputs.overrides = vec![("snapCount".into(), "40".into(), "--set")];
+    assert_eq!(load_with(text, flag).unwrap().config.log.snap_count, 40);
+    let zero = |inputs: &mut Inputs| inputs.overrides = vec![("clientPort".into(), "0".into(), "--port")];
+    assert_eq!(load_with(text, zero).unwrap().config.listen.unwrap().port, 0);
+}
+
+#[test]
+fn system_properties() {
+    let with = |name: &str, value: &str| {
+        let property = property(name, value);
+        load_with("dataDir=/d\nclientPort=1\n", |inputs| inputs.properties = vec![property]).unwrap()
+    };
+    assert_eq!(with("jute.maxbuffer", "#100").config.frame_bytes_max, 256);
+    assert_eq!(with("zookeeper.fsync.warningthresholdms", "7").config.log.slow_sync_ms, 7);
+    assert_eq!(with("fsync.warningthresholdms", "8").config.log.slow_sync_ms, 8);
+    assert!(with("readonlymode.enabled", "true").config.read_only_mode);
+    // Garbage means the default, and is reported.
+    let loaded = with("zookeeper.snapCount", "many");
+    assert_eq!(loaded.config.log.snap_count, 100_000);
+    assert!(loaded.notices[0].what.contains("\"many\" is not a number"), "{:?}", loaded.notices);
+    // What Apache does not read from a property is not read here either, and reported.
+    let loaded = with("zookeeper.tickTime", "5");
+    assert_eq!(loaded.config.tick_time_ms, 3000);
+    assert!(loaded.notices[0].warning && loaded.notices[0].what.contains("-Dzookeeper.tickTime"));
+    let loaded = with("snapCount", "5");
+    assert_eq!(loaded.config.log.snap_count, 100_000);
+    assert!(loaded.notices[0].hint.contains("-Dzookeeper.snapCount=5"));
+    // The machine's own flags are nobody's business.
+    assert!(with("java.net.preferIPv4Stack", "true").notices.iter().all(|notice| !notice.warning));
+}
+
+#[test]
+fn invalid_files_are_refused_in_apaches_words_with_the_place_and_a_hint() {
+    for (text, message) in [
+        ("tickTime=abc", "For input string: \"abc\""),
+        ("tickTime=0x10", "For input string: \"0x10\""),
+        ("maxClientCnxns=", "For input string: \"\""),
+        ("tickTime=0", "tickTime is not set"),
+        ("minSessionTimeout=9\nmaxSessionTimeout=8", "minSessionTimeout must not be larger than maxSessionTimeout"),
+        ("electionAlg=0", "Invalid electionAlg value. Only 3 is supported."),
+        ("peerType=voter", "Unrecognised peertype: voter"),
+        ("standaloneEnabled=yes", "Invalid option yes for standaloneEnabled. Choose 'true' or 'false.'"),
+        ("reconfigEnabled=1", "Invalid option 1 for reconfigEnabled. Choose 'true' or 'false.'"),
+        ("metricsProvider.className=x.Y", "metrics provider class was not found"),
+        ("clientPort=70000", "port out of range:70000"),
+        ("secureClientPortAddress=h", "secureClientPortAddress is set but secureClientPort is not set"),
+        ("secureClientPort=2281", "does not have TLS yet"),
+        ("standaloneEnabled=false", "standaloneEnabled = false then number of participants should be >0"),
+        ("server.1=h:1:2:observer", "Observers w/o participants is an invalid configuration"),
+        ("server.1=h:1:2\nserver.2=h:3:4:observer", "Observers w/o quorum is an invalid configuration"),
+        ("server.x=h:1:2", "For input string: \"x\""),
+        ("server.1=h:1:2\nserver.2=h:3:4\nserver.3=h:5:6", "ensemble of 3 servers"),
+        ("server.1=h:1:2\nstandaloneEnabled=false", "ensemble of 1 servers"),
+        ("server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1\ngroup.2=1:2", "Server 1is in multiple groups"),
+        ("server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1", "Server 2is not in a group"),
+        ("server.1=h:1:2;2999", "client address for this server (id = 1) in static config file is 2181"),
+        ("dynamicConfigFile=/etc/zoo.cfg.dynamic", "runs a single server only"),
+        ("enforce.auth.enabled=true", "enforce.auth.schemes is not configured"),
+        ("x=\\u12", "malformed \\uxxxx escape"),
+    ] {
+        let error = load(text).expect_err(text);
+        assert!(error.what.contains(message), "{text:?}: {error}");
+        assert_eq!(error.exit_code, 2, "{text:?}");
+        assert!(!error.hint.is_empty() && !error.place.is_empty(), "{text:?}");
+    }
+    let error = load("tickTime=abc").unwrap_err();
+    assert!(error.place.ends_with(".cfg:3: tickTime"), "{}", error.place);
+}
+
+#[test]
+fn settings_that_apache_dies_of_with_exit_code_1() {
+    for (text, message) in [
+        ("intBufferStartingSizeBytes=31", "must be at least 32"),
+        ("DigestAuthenticationProvider.digestAlg=ROT13", "ROT13 MessageDigest not available"),
+    ] {
+        let error = load(text).expect_err(text);
+        assert!(error.what.contains(message), "{error}");
+        assert_eq!(error.exit_code, 1);
+    }
+}
+
+#[test]
+fn missing_pieces() {
+    let missing = Config::load(&Inputs { file: Some("/nonexistent/zoo.cfg".into()), ..Inputs::default() }).unwrap_err();
+    assert_eq!(missing.what, "/nonexistent/zoo.cfg file is missing");
+    assert_eq!(load_with("clientPort=1", |_| ()).unwrap_err().what, "dataDir is not set");
+    let no_port = load_with("dataDir=/d\nclientPortAddress=h", |_| ()).unwrap_err();
+    assert_eq!(no_port.what, "clientPortAddress is set but clientPort is not set");
+    let silent = load_with("dataDir=/d", |_| ()).unwrap();
+    assert_eq!(silent.config.listen, None);
+    assert!(silent.notices[0].what.contains("clientPort is not set"));
+}
+
+#[test]
+fn one_server_line_is_standalone() {
+    let found = warnings("server.1=h:2888:3888");
+    assert!(found[0].contains("Invalid configuration, only one server specified (ignoring)"), "{found:?}");
+    let Loaded { config, .. } = load_with("dataDir=/d\nserver.1=h:1:2;127.0.0.1:2199\n", |_| ()).unwrap();
+    let listen = config.listen.unwrap();
+    assert_eq!((listen.host.as_deref(), listen.port), (Some("127.0.0.1"), 2199));
+}
+
+#[test]
+fn unknown_and_foreign_keys_are_reported() {
+    let found = warnings("tickTme=2000");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].ends_with(":3: unknown key tickTme; hint: did you mean tickTime?"), "{found:?}");
+    // All that concerns Apache's implementation: one line.
+    let found = warnings("maxResponseCacheSize=1\njvm.pause.monitor=true\npathStats.enabled=true\nflushDelay=5");
+    assert_eq!(found.len(), 1, "{found:?}");
+    for name in ["maxResponseCacheSize", "jvm.pause.monitor", "pathStats.enabled", "flushDelay"] {
+        assert!(found[0].contains(name), "{found:?}");
+    }
+    // Without a counterpart, and harmless: nothing at all.
+    assert_eq!(warnings("nio.numWorkerThreads=4\ncommitProcessor.numWorkerThreads=4\ninitLimit=5"), [""; 0]);
+    // Features that are not there yet: one line each, none if switched off.
+    let found = warnings("ssl.keyStore.location=/k\nssl.trustStore.location=/t\naudit.enable=true");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|line| line.contains("does not have TLS") && line.contains("ssl.trustStore.location")));
+    assert_eq!(warnings("admin.enableServer=false\naudit.enable=false\nlocalSessionsEnabled=false"), [""; 0]);
+    // Names that only the documentation knows.
+    let found = warnings("requestThrottleLimit=10");
+    assert!(found[0].contains("requestThrottleLimit is read as request_throttle_max_requests"), "{found:?}");
+    // Relative paths.
+    let found = load_with("dataDir=data\nclientPort=1", |_| ()).unwrap().notices;
+    assert_eq!(found[0].what, "data is relative. Prepend ./ to indicate that you're sure!");
+    // Fewer than three snapshots.
+    assert!(warnings("autopurge.snapRetainCount=1")[0].contains("Defaulting to 3"));
+}
+
+#[test]
+fn authentication_providers_by_class_name() {
+    let config = good("authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider");
+    assert_eq!(config.auth.ensemble_names, Some(vec![]));
+    let found = warnings("authProvider.x=org.apache.zookeeper.server.auth.SASLAuthenticationProvider");
+    assert!(found[0].contains("is not there yet"), "{found:?}");
+    let found = warnings("authProvider.x=com.example.Mine");
+    assert!(found[0].contains("unknown class com.example.Mine"), "{found:?}");
+    let config = good("sessionRequireClientSASLAuth=true");
+    assert_eq!(config.auth.enforced_schemes.unwrap(), ["sasl"]);
+}
+
+#[test]
+fn last_of_duplicate_keys_wins() {
+    assert_eq!(good("tickTime=1000\ntickTime=1500").tick_time_ms, 1500);
+}
