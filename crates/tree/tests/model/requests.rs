@@ -1,0 +1,254 @@
+//! Requests drawn from a seed: every write operation, a good third of them invalid in some way.
+
+use super::{LIMITS, Model, QUOTA, STATS};
+use ostler_model::{
+    AuthId, CheckVersion, Create, CreateOp, Delete, ErrorCode, MAX_TTL_MS, MultiOp, Request, SessionId, SetAcl,
+    SetData, Text, TxnHeader, WireAcl, Zxid,
+};
+
+/// splitmix64: small, and the same everywhere.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    pub fn percent(&mut self, n: usize) -> bool {
+        self.below(100) < n
+    }
+
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+}
+
+/// The last two never exist.
+pub const SESSIONS: [i64; 5] = [0x0100_0000_0000_0001, 0x0100_0000_0000_0002, -7, 0x0100_0000_0000_0004, 0x77];
+
+const NAMES: [&str; 5] = ["a", "b", "c", "s-", "\u{e9}\u{4e2d}"];
+
+const ODD_PATHS: [&str; 22] = [
+    "",
+    "/",
+    "a",
+    "a/b",
+    "//",
+    "//a",
+    "/a/",
+    "/a//b",
+    "/.",
+    "/a/..",
+    "/a/.b",
+    "/\0",
+    "/a\0",
+    "/a/\u{1}",
+    "/\u{e000}",
+    "/a/\u{1f600}",
+    "/zookeeper",
+    "/zookeeper/quota",
+    "/zookeeper/config",
+    "/zookeeper/x",
+    "/none/x",
+    "/a/b/c/d/e",
+];
+
+const DATA: [Option<&[u8]>; 6] = [None, Some(b""), Some(b"x"), Some(b"four"), Some(b"twelve bytes"), Some(&[7; 300])];
+
+const QUOTA_TEXTS: [&str; 9] = [
+    "count=4,bytes=20",
+    "count=-1,bytes=-1=;byteHardLimit=16;countHardLimit=3",
+    "count=-1,bytes=-1=;countHardLimit=2",
+    "byteHardLimit=0",
+    "count=1,bytes=1",
+    "count=0,bytes=0",
+    "",
+    "nonsense",
+    "count=x,bytes=1",
+];
+
+fn auth(scheme: &str, id: &str) -> AuthId {
+    AuthId { scheme: scheme.into(), id: id.into() }
+}
+
+pub fn ids(dice: &mut Dice) -> Vec<AuthId> {
+    let (ip, u, v) = (auth("ip", "10.0.0.1"), auth("digest", "u:h"), auth("digest", "v:g"));
+    match dice.below(12) {
+        0 => vec![],
+        1..=3 => vec![auth("ip", "11.0.0.1")],
+        4..=6 => vec![ip],
+        7 | 8 => vec![ip, u],
+        9 => vec![v, u],
+        _ => vec![ip, u, auth("super", "")],
+    }
+}
+
+fn acl_entry(perms: i32, scheme: &'static str, id: &'static str) -> WireAcl<'static> {
+    WireAcl { perms, scheme: Some(scheme.into()), id: Some(id.into()) }
+}
+
+fn acl(dice: &mut Dice) -> Option<Vec<WireAcl<'static>>> {
+    let world = |perms| acl_entry(perms, "world", "anyone");
+    let nulls = |scheme: Option<&'static str>, id: Option<&'static str>| {
+        vec![world(31), WireAcl { perms: 1, scheme: scheme.map(Into::into), id: id.map(Into::into) }]
+    };
+    Some(match dice.below(40) {
+        0 => return None,
+        1 => vec![],
+        2 => vec![world(1)],
+        3 => vec![world(31 & !4)],
+        4 => vec![world(31 & !8)],
+        5 => vec![world(31 & !2), acl_entry(2, "digest", "u:h")],
+        6 => vec![world(0)],
+        7 => vec![world(-1), world(255)],
+        8 => vec![acl_entry(31, "digest", "u:h"), world(1)],
+        9 => vec![acl_entry(31, "auth", "whatever")],
+        10 => vec![acl_entry(15, "auth", ""), acl_entry(31, "ip", "10.0.0.0/8")],
+        11 => vec![acl_entry(31, "ip", "10.0.0.0/8")],
+        12 => vec![world(31), world(1), world(31)],
+        13 => vec![acl_entry(31, "world", "other")],
+        14 => vec![world(31), acl_entry(31, "super", "")],
+        15 => vec![acl_entry(31, "sasl", "a")],
+        16 => vec![acl_entry(31, "digest", "nocolon")],
+        17 => nulls(None, Some("anyone")),
+        18 => nulls(Some("world"), None),
+        19 => nulls(Some("nonsense"), None),
+        20 => nulls(Some("digest"), None),
+        _ => vec![world(31)],
+    })
+}
+
+fn path(dice: &mut Dice, model: &Model) -> Text<'static> {
+    let existing = |dice: &mut Dice| {
+        let at = dice.below(model.nodes.len());
+        model.nodes.keys().nth(at).expect("within the map").clone()
+    };
+    let child =
+        |parent: String, name: &str| if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") };
+    let path = match dice.below(100) {
+        0..=1 => return None,
+        2..=11 => dice.pick(&ODD_PATHS).to_owned(),
+        12..=19 => {
+            let root = if dice.percent(70) { "/a".to_owned() } else { existing(dice) };
+            let name = dice.pick(&["", LIMITS, STATS]);
+            child(format!("{QUOTA}{root}"), name).trim_end_matches('/').to_owned()
+        }
+        20..=29 => "/a".to_owned(),
+        30..=64 => existing(dice),
+        65..=69 => child(existing(dice), ""),
+        _ => {
+            let parent = existing(dice);
+            // A tree that does not grow into the deep.
+            if parent.matches('/').count() > 4 { parent } else { child(parent, dice.pick(&NAMES)) }
+        }
+    };
+    Some(path.into())
+}
+
+fn data(dice: &mut Dice, path: &Text<'_>) -> Option<&'static [u8]> {
+    match path {
+        Some(path) if path.ends_with(LIMITS) || path.ends_with(STATS) => Some(dice.pick(&QUOTA_TEXTS).as_bytes()),
+        _ => dice.pick(&DATA),
+    }
+}
+
+fn version(dice: &mut Dice, current: Option<i32>) -> i32 {
+    match dice.below(10) {
+        0..=4 => -1,
+        5..=7 => current.unwrap_or(0),
+        8 => current.unwrap_or(0).wrapping_add(1),
+        _ => dice.pick(&[-2, 0, 1, i32::MAX, i32::MIN]),
+    }
+}
+
+fn create(dice: &mut Dice, model: &Model) -> Create<'static> {
+    let path = path(dice, model);
+    let op = dice.pick(&[
+        CreateOp::Create,
+        CreateOp::Create,
+        CreateOp::Create2,
+        CreateOp::Create2,
+        CreateOp::Container,
+        CreateOp::Ttl,
+    ]);
+    let flags = match (op, dice.below(10)) {
+        (_, 0) => dice.pick(&[-1, 7, 9, 4, 5, 6]),
+        (CreateOp::Ttl, 1..=7) => dice.pick(&[5, 6]),
+        _ => dice.pick(&[0, 0, 0, 1, 1, 2, 3]),
+    };
+    let ttl = if op == CreateOp::Ttl { dice.pick(&[1, 40, 1_000, MAX_TTL_MS, MAX_TTL_MS + 1, 0, -1]) } else { -1 };
+    let data = data(dice, &path);
+    Create { op, data, acl: acl(dice), flags, ttl, path }
+}
+
+fn delete(dice: &mut Dice, model: &Model) -> Delete<'static> {
+    let path = path(dice, model);
+    let current = path.as_deref().and_then(|path| model.stat(path)).map(|stat| stat.version);
+    Delete { path, version: version(dice, current) }
+}
+
+fn set_data(dice: &mut Dice, model: &Model) -> SetData<'static> {
+    let Delete { path, version } = delete(dice, model);
+    SetData { data: data(dice, &path), path, version }
+}
+
+fn multi(dice: &mut Dice, model: &Model) -> Request<'static> {
+    let length = if dice.percent(5) { 0 } else { 1 + dice.below(6) };
+    let operations = (0..length).map(|_| match dice.below(100) {
+        0..=44 => {
+            let mut create = create(dice, model);
+            // Mostly what the decoder passes on.
+            if dice.percent(95) && create.op != CreateOp::Ttl && !(0..4).contains(&create.flags) {
+                create.flags = 0;
+            }
+            if dice.percent(90) && create.acl.is_none() {
+                create.acl = Some(vec![acl_entry(31, "world", "anyone")]);
+            }
+            MultiOp::Create(create)
+        }
+        45..=64 => MultiOp::Delete(delete(dice, model)),
+        65..=84 => MultiOp::SetData(set_data(dice, model)),
+        85..=97 => {
+            let Delete { path, version } = delete(dice, model);
+            MultiOp::Check(CheckVersion { path, version })
+        }
+        _ => MultiOp::Refused(ErrorCode::BadArguments),
+    });
+    Request::Multi(operations.collect())
+}
+
+/// A request and the session that sends it.
+pub fn request(dice: &mut Dice, model: &Model) -> (SessionId, Request<'static>) {
+    let open_at_first = dice.percent(90);
+    let session = SessionId(dice.pick(if open_at_first { &SESSIONS[..3] } else { &SESSIONS[..] }));
+    match dice.below(100) {
+        0..=39 => (session, Request::Create(create(dice, model))),
+        40..=54 => (session, Request::Delete(delete(dice, model))),
+        55..=69 => (session, Request::SetData(set_data(dice, model))),
+        70..=74 => {
+            let path = path(dice, model);
+            let current = path.as_deref().and_then(|path| model.stat(path)).map(|stat| stat.aversion);
+            (session, Request::SetAcl(SetAcl { path, acl: acl(dice), version: version(dice, current) }))
+        }
+        75..=87 => (session, multi(dice, model)),
+        88..=91 => (SessionId::NONE, Request::DeleteContainer { path: path(dice, model) }),
+        92..=95 => (session, Request::CreateSession { timeout_ms: 1_000 + dice.below(5) as i32 }),
+        96..=97 => (session, Request::CloseSession),
+        98 => (session, Request::Reconfig { joining: None, leaving: None, new_members: None, config_id: -1 }),
+        _ => (session, Request::Sync { path: Some("/".into()) }),
+    }
+}
+
+/// The header of the request after `zxid`; the clock mostly goes forward.
+pub fn header(dice: &mut Dice, session: SessionId, zxid: i64, time_ms: &mut i64) -> TxnHeader {
+    *time_ms += if dice.percent(3) { -200 } else { dice.below(40) as i64 };
+    TxnHeader { session, cxid: dice.below(1_000) as i32, zxid: Zxid(zxid), time_ms: *time_ms }
+}
