@@ -4,7 +4,7 @@ mod model;
 
 use model::requests::{self, Dice, SESSIONS};
 use model::{Event, Model, Settings, compare};
-use ostler_model::{AclList, CreateOp, CreateTxn, Request, SessionId, Txn, TxnHeader, Zxid, open_acl};
+use ostler_model::{AuthId, CreateOp, CreateTxn, Request, SessionId, Txn, TxnHeader, Zxid, open_acl};
 use ostler_tree::{Caller, Overlay, Policy, Prepared, Tree, TreeConfig, TxnResult};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -65,20 +65,25 @@ impl Case {
 
     /// Sessions, a node at the end of its counters, and a quota.
     fn set_the_scene(&mut self) {
-        let mut dice = Dice(0);
-        for session in &SESSIONS[..3] {
-            self.ask(&mut dice, SessionId(*session), &Request::CreateSession { timeout_ms: 4_000 });
+        for session in SESSIONS[..3].iter().copied().map(SessionId) {
+            self.zxid += 1;
+            let header = TxnHeader { session, cxid: 0, zxid: Zxid(self.zxid), time_ms: 4 };
+            self.ask(header, &[], &Request::CreateSession { timeout_ms: 4_000 });
         }
         self.apply_all();
         let path = "/max".to_owned();
-        let create = |path: &str, parent_cversion| {
-            let acl: AclList = open_acl();
-            let (op, path) = (CreateOp::Create, path.to_owned());
-            Txn::Create(CreateTxn { op, path, data: None, acl, ephemeral: false, parent_cversion, ttl: -1 })
+        let create_with = |path: &str, parent_cversion, data: &[u8]| {
+            let (op, path, data, acl) = (CreateOp::Create, path.to_owned(), Some(data.to_vec()), open_acl());
+            Txn::Create(CreateTxn { op, path, data, acl, ephemeral: false, parent_cversion, ttl: -1 })
         };
+        let create = |path: &str, parent_cversion| create_with(path, parent_cversion, b"");
+        let limits = b"count=-1,bytes=-1=;byteHardLimit=30;countHardLimit=6";
         let txns = [
             create("/max", 1),
             create("/max/child", i32::MAX - 1),
+            create("/zookeeper/quota/a", 1),
+            create_with("/zookeeper/quota/a/zookeeper_limits", 1, limits),
+            create("/zookeeper/quota/a/zookeeper_stats", 2),
             Txn::SetData { path: path.clone(), data: None, version: i32::MAX - 1 },
             Txn::SetAcl { path, acl: open_acl(), version: i32::MAX },
             create("/a", 2),
@@ -89,24 +94,29 @@ impl Case {
             self.tree.apply(&header, &txn, &mut Vec::new());
         }
         // The model takes these over: they are not what is tested.
-        for path in ["/", "/max", "/max/child", "/a"] {
-            let node = self.tree.node(path).expect("just created");
+        let paths = ["/", "/max", "/max/child", "/a", "/zookeeper/quota", "/zookeeper/quota/a"].map(str::to_owned);
+        let quota = [model::LIMITS, model::STATS].map(|name| format!("/zookeeper/quota/a/{name}"));
+        for path in paths.into_iter().chain(quota) {
+            let node = self.tree.node(&path).expect("just created");
             let copy =
                 model::Node { data: node.data().map(<[u8]>::to_vec), acl: node.acl().to_vec(), stat: node.stored() };
-            self.model.nodes.insert(path.to_owned(), copy);
+            self.model.nodes.insert(path, copy);
         }
         self.committed = self.model.clone();
         compare::assert_tree(&self.tree, &self.model);
     }
 
+    /// Draws a request and prepares it.
+    fn step(&mut self, dice: &mut Dice) {
+        self.zxid += 1 + i64::from(dice.percent(30));
+        let (header, ids, request) = requests::request(dice, &self.model, self.zxid, &mut self.time_ms);
+        self.ask(header, &ids, &request);
+    }
+
     /// Prepares a request, and lets the model say what must come of it.
-    fn ask(&mut self, dice: &mut Dice, session: SessionId, request: &Request<'_>) {
-        self.zxid += 1 + dice.below(3) as i64 / 2;
-        let header = requests::header(dice, session, self.zxid, &mut self.time_ms);
-        let ids = requests::ids(dice);
-        let caller = Caller { ids: &ids };
-        let prepared = self.overlay.prepare(&self.tree, &self.policy, &caller, header, request);
-        let (result, events) = self.model.execute(&self.committed, &ids, &header, request);
+    fn ask(&mut self, header: TxnHeader, ids: &[AuthId], request: &Request<'_>) {
+        let prepared = self.overlay.prepare(&self.tree, &self.policy, &Caller { ids }, header, request);
+        let (result, events) = self.model.execute(&self.committed, ids, &header, request);
         let expected_digest = if matches!(result, TxnResult::Error(_)) { None } else { Some(self.model.digest()) };
         assert_eq!(prepared.digest, expected_digest, "{request:?}");
         let closes_session = matches!(request, Request::CloseSession);
@@ -142,7 +152,7 @@ impl Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Each transaction is applied before the next request comes.
     #[test]
@@ -150,8 +160,7 @@ proptest! {
         let mut case = Case::new(&mut Dice(seed));
         for step in steps {
             let mut dice = Dice(step);
-            let (session, request) = requests::request(&mut dice, &case.model);
-            case.ask(&mut dice, session, &request);
+            case.step(&mut dice);
             case.check_view();
             case.apply_all();
             case.check_view();
@@ -166,8 +175,7 @@ proptest! {
         let lag = Dice(seed).below(30);
         for step in steps {
             let mut dice = Dice(step);
-            let (session, request) = requests::request(&mut dice, &case.model);
-            case.ask(&mut dice, session, &request);
+            case.step(&mut dice);
             case.check_view();
             if dice.below(lag + 1) == 0 {
                 for _ in 0..=dice.below(lag + 2) {
@@ -189,9 +197,7 @@ fn the_generator_asks_for_good_and_bad() {
     for seed in 0..60 {
         let mut case = Case::new(&mut Dice(seed));
         for step in 0..150 {
-            let mut dice = Dice(seed * 1_000 + step);
-            let (session, request) = requests::request(&mut dice, &case.model);
-            case.ask(&mut dice, session, &request);
+            case.step(&mut Dice(seed * 1_000 + step));
             match &case.pending.back().expect("just asked").result {
                 TxnResult::Error(code) => {
                     bad += 1;

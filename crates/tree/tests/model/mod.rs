@@ -9,8 +9,8 @@ pub mod compare;
 pub mod requests;
 
 use ostler_model::{
-    Acl, AuthId, Create, CreateOp, Delete, ErrorCode, MultiOp, Owner, Request, SetAcl, SetData, Stat, StoredStat,
-    TxnHeader, WireAcl, Zxid, perms,
+    Acl, AuthId, Create, CreateOp, Delete, MultiOp, Owner, Request, SetAcl, SetData, Stat, StoredStat, TxnHeader,
+    WireAcl, perms,
 };
 use ostler_tree::{ChangeKind, TxnResult};
 use std::collections::BTreeMap;
@@ -234,10 +234,12 @@ impl Model {
         let data = create.data.map(<[u8]>::to_vec);
         self.nodes.insert(path.clone(), Node { data, acl: acl.clone(), stat });
         let stat = self.stat(&path).unwrap();
-        self.count(&path, 1, size);
-        if path.starts_with(QUOTA) && path.ends_with(&format!("/{STATS}")) {
-            self.initialise_stats(&path);
+        if let Some(root) = path.strip_prefix(QUOTA).and_then(|rest| rest.strip_suffix(&format!("/{STATS}")))
+            && root.starts_with('/')
+        {
+            self.recount(root);
         }
+        self.count(&path, 1, size);
         step.events.push((ChangeKind::Created, path.clone(), acl, parent_acl));
         Ok(TxnResult::Created { op: create.op, path: path.into(), stat })
     }
@@ -403,16 +405,25 @@ impl Model {
     }
 
     pub fn num_children(&self, path: &str) -> usize {
-        self.nodes.keys().filter(|child| *child != "/" && before_last_slash(child) == path).count()
+        self.children(path).len()
     }
 
+    /// Names, in alphabetical order.
     pub fn children(&self, path: &str) -> Vec<String> {
-        let names = self.nodes.keys().filter(|child| *child != "/" && before_last_slash(child) == path);
-        names.map(|child| child.rsplit_once('/').unwrap().1.to_owned()).collect()
+        let names = self.below(path).map(|(name, _)| name).filter(|name| !name.contains('/'));
+        names.map(str::to_owned).collect()
     }
 
     pub fn descendants(&self, path: &str) -> usize {
-        self.nodes.keys().filter(|below| *below != path && is_within(below, path)).count()
+        self.below(path).count()
+    }
+
+    /// Everything below `path`, with the rest of its path.
+    fn below(&self, path: &str) -> impl Iterator<Item = (&str, &Node)> {
+        let prefix = if path == "/" { path.to_owned() } else { format!("{path}/") };
+        let from = self.nodes.range(prefix.clone()..);
+        from.map_while(move |(path, node)| Some((path.strip_prefix(&prefix)?, node)))
+            .filter(|(rest, _)| !rest.is_empty())
     }
 
     pub fn stat(&self, path: &str) -> Option<Stat> {
@@ -503,24 +514,29 @@ impl Model {
 
     /// Bookkeeping behind a change.
     fn count(&mut self, path: &str, count: i64, bytes: i64) {
-        let Some(root) = self.quota_root(path) else { return };
-        if let Some(stats) = self.nodes.get_mut(&format!("{QUOTA}{root}/{STATS}")) {
-            let figures = parse(&stats.data).unwrap_or_default();
-            let of = |key: &str| figures.get(key).copied().unwrap_or(0);
-            stats.data = Some(format!("count={},bytes={}", of("count") + count, of("bytes") + bytes).into_bytes());
-        }
-    }
-
-    fn initialise_stats(&mut self, path: &str) {
-        let root = before_last_slash(path)[QUOTA.len()..].to_owned();
-        if root.is_empty() {
+        if (count, bytes) == (0, 0) {
             return;
         }
-        let counted = self.nodes.iter().filter(|(below, _)| is_within(below, &root));
-        let (count, bytes) = counted
-            .fold((0, 0), |(count, bytes), (_, node)| (count + 1, bytes + node.data.as_ref().map_or(0, Vec::len)));
-        let text = format!("count={count},bytes={bytes}");
-        self.nodes.get_mut(path).unwrap().data = Some(text.into_bytes());
+        let Some(root) = self.quota_root(path) else { return };
+        let stats = format!("{QUOTA}{root}/{STATS}");
+        let Some(node) = self.nodes.get_mut(&stats) else { return };
+        let Some(mut figures) = parse(&node.data) else {
+            return self.recount(&root); // section 20, row 5
+        };
+        let mut moved = |key: &str, by| figures.remove(key).unwrap_or(-1) + by;
+        let mut text = format!("count={},bytes={}", moved("count", count), moved("bytes", bytes));
+        for (index, (key, value)) in figures.iter().enumerate() {
+            text += &format!("{};{key}={value}", if index == 0 { "=" } else { "" });
+        }
+        node.data = Some(text.into_bytes());
+    }
+
+    fn recount(&mut self, root: &str) {
+        let counted = self.nodes.get(root).into_iter().chain(self.below(root).map(|(_, node)| node));
+        let (count, bytes) =
+            counted.fold((0, 0), |(count, bytes), node| (count + 1, bytes + node.data.as_ref().map_or(0, Vec::len)));
+        let node = self.nodes.get_mut(&format!("{QUOTA}{root}/{STATS}")).unwrap();
+        node.data = Some(format!("count={count},bytes={bytes}").into_bytes());
     }
 }
 
@@ -543,11 +559,6 @@ pub fn before_last_slash(path: &str) -> String {
     }
 }
 
-/// True if `path` is `root` or below it.
-pub fn is_within(path: &str, root: &str) -> bool {
-    root == "/" || path == root || path.starts_with(&format!("{root}/"))
-}
-
 fn is_ephemeral(node: &Node) -> bool {
     Owner::from_raw(node.stat.ephemeral_owner).is_ephemeral()
 }
@@ -566,15 +577,4 @@ fn is_valid_path(path: &str) -> bool {
         && !path.contains("//")
         && !path.split('/').any(|component| component == "." || component == "..")
         && !path.chars().any(illegal)
-}
-
-pub fn code(result: &TxnResult) -> Option<ErrorCode> {
-    match result {
-        TxnResult::Error(code) => ErrorCode::from_i32(*code),
-        _ => None,
-    }
-}
-
-pub fn zxid(n: i64) -> Zxid {
-    Zxid(n)
 }

@@ -5,6 +5,7 @@ use ostler_model::{
     AuthId, CheckVersion, Create, CreateOp, Delete, ErrorCode, MAX_TTL_MS, MultiOp, Request, SessionId, SetAcl,
     SetData, Text, TxnHeader, WireAcl, Zxid,
 };
+use ostler_tree::TxnResult;
 
 /// splitmix64: small, and the same everywhere.
 pub struct Dice(pub u64);
@@ -31,10 +32,9 @@ impl Dice {
     }
 }
 
-/// The last two never exist.
 pub const SESSIONS: [i64; 5] = [0x0100_0000_0000_0001, 0x0100_0000_0000_0002, -7, 0x0100_0000_0000_0004, 0x77];
 
-const NAMES: [&str; 5] = ["a", "b", "c", "s-", "\u{e9}\u{4e2d}"];
+const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "s-", "..x", "\u{e9}\u{4e2d}"];
 
 const ODD_PATHS: [&str; 22] = [
     "",
@@ -100,7 +100,7 @@ fn acl(dice: &mut Dice) -> Option<Vec<WireAcl<'static>>> {
     let nulls = |scheme: Option<&'static str>, id: Option<&'static str>| {
         vec![world(31), WireAcl { perms: 1, scheme: scheme.map(Into::into), id: id.map(Into::into) }]
     };
-    Some(match dice.below(40) {
+    Some(match dice.below(70) {
         0 => return None,
         1 => vec![],
         2 => vec![world(1)],
@@ -134,16 +134,16 @@ fn path(dice: &mut Dice, model: &Model) -> Text<'static> {
     let child =
         |parent: String, name: &str| if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") };
     let path = match dice.below(100) {
-        0..=1 => return None,
-        2..=11 => dice.pick(&ODD_PATHS).to_owned(),
-        12..=19 => {
+        0 => return None,
+        1..=7 => dice.pick(&ODD_PATHS).to_owned(),
+        8..=14 => {
             let root = if dice.percent(70) { "/a".to_owned() } else { existing(dice) };
             let name = dice.pick(&["", LIMITS, STATS]);
             child(format!("{QUOTA}{root}"), name).trim_end_matches('/').to_owned()
         }
-        20..=29 => "/a".to_owned(),
-        30..=64 => existing(dice),
-        65..=69 => child(existing(dice), ""),
+        15..=24 => "/a".to_owned(),
+        25..=44 => existing(dice),
+        45..=46 => child(existing(dice), ""),
         _ => {
             let parent = existing(dice);
             // A tree that does not grow into the deep.
@@ -184,6 +184,9 @@ fn create(dice: &mut Dice, model: &Model) -> Create<'static> {
         (CreateOp::Ttl, 1..=7) => dice.pick(&[5, 6]),
         _ => dice.pick(&[0, 0, 0, 1, 1, 2, 3]),
     };
+    // The order in which the end of a session deletes is open, but a quota node that goes with it makes it matter.
+    let is_quota = path.as_deref().is_some_and(|path| path.ends_with(LIMITS) || path.ends_with(STATS));
+    let flags = if is_quota { flags & !1 } else { flags };
     let ttl = if op == CreateOp::Ttl { dice.pick(&[1, 40, 1_000, MAX_TTL_MS, MAX_TTL_MS + 1, 0, -1]) } else { -1 };
     let data = data(dice, &path);
     Create { op, data, acl: acl(dice), flags, ttl, path }
@@ -200,9 +203,8 @@ fn set_data(dice: &mut Dice, model: &Model) -> SetData<'static> {
     SetData { data: data(dice, &path), path, version }
 }
 
-fn multi(dice: &mut Dice, model: &Model) -> Request<'static> {
-    let length = if dice.percent(5) { 0 } else { 1 + dice.below(6) };
-    let operations = (0..length).map(|_| match dice.below(100) {
+fn multi_op(dice: &mut Dice, model: &Model) -> MultiOp<'static> {
+    match dice.below(100) {
         0..=44 => {
             let mut create = create(dice, model);
             // Mostly what the decoder passes on.
@@ -221,34 +223,83 @@ fn multi(dice: &mut Dice, model: &Model) -> Request<'static> {
             MultiOp::Check(CheckVersion { path, version })
         }
         _ => MultiOp::Refused(ErrorCode::BadArguments),
-    });
-    Request::Multi(operations.collect())
-}
-
-/// A request and the session that sends it.
-pub fn request(dice: &mut Dice, model: &Model) -> (SessionId, Request<'static>) {
-    let open_at_first = dice.percent(90);
-    let session = SessionId(dice.pick(if open_at_first { &SESSIONS[..3] } else { &SESSIONS[..] }));
-    match dice.below(100) {
-        0..=39 => (session, Request::Create(create(dice, model))),
-        40..=54 => (session, Request::Delete(delete(dice, model))),
-        55..=69 => (session, Request::SetData(set_data(dice, model))),
-        70..=74 => {
-            let path = path(dice, model);
-            let current = path.as_deref().and_then(|path| model.stat(path)).map(|stat| stat.aversion);
-            (session, Request::SetAcl(SetAcl { path, acl: acl(dice), version: version(dice, current) }))
-        }
-        75..=87 => (session, multi(dice, model)),
-        88..=91 => (SessionId::NONE, Request::DeleteContainer { path: path(dice, model) }),
-        92..=95 => (session, Request::CreateSession { timeout_ms: 1_000 + dice.below(5) as i32 }),
-        96..=97 => (session, Request::CloseSession),
-        98 => (session, Request::Reconfig { joining: None, leaving: None, new_members: None, config_id: -1 }),
-        _ => (session, Request::Sync { path: Some("/".into()) }),
     }
 }
 
-/// The header of the request after `zxid`; the clock mostly goes forward.
-pub fn header(dice: &mut Dice, session: SessionId, zxid: i64, time_ms: &mut i64) -> TxnHeader {
+/// Mostly operations that succeed behind those before them, so that a multi fails late or not at all.
+fn multi(dice: &mut Dice, model: &Model, ids: &[AuthId], header: &TxnHeader) -> Request<'static> {
+    let length = if dice.percent(5) { 0 } else { 1 + dice.below(7) };
+    let mut operations = Vec::new();
+    for _ in 0..length {
+        let mut candidate = multi_op(dice, model);
+        for _ in 0..if dice.percent(90) { 8 } else { 0 } {
+            let mut tried = operations.clone();
+            tried.push(candidate.clone());
+            if matches!(would_be(model, ids, header, &Request::Multi(tried)), TxnResult::Multi(_)) {
+                break;
+            }
+            candidate = multi_op(dice, model);
+        }
+        operations.push(candidate);
+    }
+    Request::Multi(operations)
+}
+
+fn would_be(model: &Model, ids: &[AuthId], header: &TxnHeader, request: &Request<'_>) -> TxnResult {
+    model.clone().execute(model, ids, header, request).0
+}
+
+/// A request, with the ids and the session it comes from. The header names `zxid`; the clock mostly goes forward.
+pub fn request(
+    dice: &mut Dice,
+    model: &Model,
+    zxid: i64,
+    time_ms: &mut i64,
+) -> (TxnHeader, Vec<AuthId>, Request<'static>) {
     *time_ms += if dice.percent(3) { -200 } else { dice.below(40) as i64 };
-    TxnHeader { session, cxid: dice.below(1_000) as i32, zxid: Zxid(zxid), time_ms: *time_ms }
+    let ids = ids(dice);
+    let open: Vec<i64> = model.sessions.keys().copied().collect();
+    let any = open.is_empty() || dice.percent(6);
+    let session = SessionId(dice.pick(if any { &SESSIONS[..] } else { &open }));
+    let mut header = TxnHeader { session, cxid: dice.below(1_000) as i32, zxid: Zxid(zxid), time_ms: *time_ms };
+    let request = match dice.below(100) {
+        0..=79 => {
+            let kind = dice.below(80);
+            let mut candidate = write(dice, model, kind);
+            for _ in 0..if dice.percent(50) { 5 } else { 0 } {
+                if !matches!(would_be(model, &ids, &header, &candidate), TxnResult::Error(_)) {
+                    break;
+                }
+                candidate = write(dice, model, kind);
+            }
+            candidate
+        }
+        80..=92 => multi(dice, model, &ids, &header),
+        93..=95 => {
+            // The last one never begins.
+            header.session = SessionId(dice.pick(&SESSIONS[..4]));
+            Request::CreateSession { timeout_ms: 1_000 + dice.below(5) as i32 }
+        }
+        96 | 97 => Request::CloseSession,
+        98 => Request::Reconfig { joining: None, leaving: None, new_members: None, config_id: -1 },
+        _ => Request::Sync { path: Some("/".into()) },
+    };
+    if matches!(request, Request::DeleteContainer { .. }) {
+        header.session = SessionId::NONE;
+    }
+    (header, ids, request)
+}
+
+fn write(dice: &mut Dice, model: &Model, kind: usize) -> Request<'static> {
+    match kind {
+        0..=39 => Request::Create(create(dice, model)),
+        40..=54 => Request::Delete(delete(dice, model)),
+        55..=69 => Request::SetData(set_data(dice, model)),
+        70..=75 => {
+            let path = path(dice, model);
+            let current = path.as_deref().and_then(|path| model.stat(path)).map(|stat| stat.aversion);
+            Request::SetAcl(SetAcl { path, acl: acl(dice), version: version(dice, current) })
+        }
+        _ => Request::DeleteContainer { path: path(dice, model) },
+    }
 }
