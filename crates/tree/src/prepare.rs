@@ -122,6 +122,6 @@ fn parent_of(path: &str) -> Result<&str, ErrorCode> {
 }
 
 /// -8 unless `path` may name a node; null may not.
-fn valid_path<'p>(path: Option<&'p str>) -> Result<&'p str, ErrorCode> {
+fn valid_path(path: Option<&str>) -> Result<&str, ErrorCode> {
     path.filter(|path| ostler_model::path::is_valid(path)).ok_or(ErrorCode::BadArguments)
 }

@@ -248,10 +248,9 @@ impl PendingNodes {
         Savepoint { changes: self.changes.len(), digest }
     }
 
-    pub(super) fn release(&mut self, savepoint: Savepoint) {
-        let Savepoint { changes, .. } = savepoint;
+    pub(super) fn release(&mut self, savepoint: &Savepoint) {
         let journal = self.journal.take().expect("a savepoint opened the journal");
-        assert_eq!(self.changes.len(), changes + journal.len(), "every change since the savepoint is in the journal");
+        assert_eq!(self.changes.len(), savepoint.changes + journal.len(), "a change escaped the journal");
     }
 
     pub(super) fn roll_back(&mut self, savepoint: &Savepoint) {

@@ -61,7 +61,7 @@ impl View<'_> {
     }
 
     /// Keeps what was done since the savepoint.
-    pub(crate) fn release(&mut self, savepoint: Savepoint) {
+    pub(crate) fn release(&mut self, savepoint: &Savepoint) {
         self.overlay.nodes.release(savepoint);
     }
 

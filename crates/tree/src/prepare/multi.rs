@@ -45,7 +45,7 @@ impl Check<'_> {
                 }
             }
         }
-        self.view.release(savepoint);
+        self.view.release(&savepoint);
         Txn::Multi(parts)
     }
 
