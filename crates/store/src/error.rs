@@ -1,6 +1,7 @@
 //! What can go wrong with files, said so that an operator knows what, where and what to do.
 
 use ostler_model::Zxid;
+use ostler_tree::LoadError;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum StoreError {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}\nhint: {}", path.display(), io_hint(source))]
+    #[error("cannot {action} {}: {source}\n  hint: {}", path.display(), io_hint(source))]
     Io {
         /// What was tried: "write", "sync", "open".
         action: &'static str,
@@ -20,14 +21,14 @@ pub enum StoreError {
     },
     /// The log failed before and takes nothing any more.
     #[error(
-        "the transaction log failed earlier and takes no more records\nhint: fix the cause named in the first error and restart the server"
+        "the transaction log failed earlier and takes no more records\n  hint: fix the cause named in the first error and restart the server"
     )]
     LogFailed,
     /// A directory is missing and may not be created.
-    #[error("the data directory {} does not exist\nhint: create it, or set zookeeper.datadir.autocreate=true", .0.display())]
+    #[error("the data directory {} does not exist\n  hint: create it, or set zookeeper.datadir.autocreate=true", .0.display())]
     MissingDir(PathBuf),
     /// Another server uses the directory.
-    #[error("the data directory {} is in use by {}\nhint: stop that server first, or give this one another dataDir", dir.display(), holder(*pid))]
+    #[error("the data directory {} is in use by {}\n  hint: stop that server first, or give this one another dataDir", dir.display(), holder(*pid))]
     InUse {
         /// Which.
         dir: PathBuf,
@@ -35,7 +36,7 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// A snapshot in the log directory or a log in the snapshot directory.
-    #[error("{} lies in the directory for {expected}\nhint: dataDir and dataLogDir may be swapped in the configuration; if they were split only now, move the snapshot.* files to dataDir/version-2 and the log.* files to dataLogDir/version-2", file.display())]
+    #[error("{} lies in the directory for {expected}\n  hint: dataDir and dataLogDir may be swapped in the configuration; if they were split only now, move the snapshot.* files to dataDir/version-2 and the log.* files to dataLogDir/version-2", file.display())]
     WrongDir {
         /// The file.
         file: PathBuf,
@@ -43,7 +44,7 @@ pub enum StoreError {
         expected: &'static str,
     },
     /// Bytes that no torn write explains.
-    #[error("{} is corrupt at offset {offset}: {why}\nhint: {hint}", file.display())]
+    #[error("{} is corrupt at offset {offset}: {why}\n  hint: {hint}", file.display())]
     Corrupt {
         /// The file.
         file: PathBuf,
@@ -55,7 +56,7 @@ pub enum StoreError {
         hint: &'static str,
     },
     /// Transactions are missing between two that are there.
-    #[error("{} continues with zxid {next} at offset {offset}, but the history before it ends at {last}: transactions are missing{}\nhint: bring back the missing log files; if they are lost for good, start once with --accept-gap (Apache joins the two without a word)", file.display(), because(why))]
+    #[error("{} continues with zxid {next} at offset {offset}, but the history before it ends at {last}: transactions are missing{}\n  hint: bring back the missing log files; if they are lost for good, start once with --accept-gap (Apache joins the two without a word)", file.display(), because(why))]
     Gap {
         /// The file in which the history goes on.
         file: PathBuf,
@@ -69,7 +70,7 @@ pub enum StoreError {
         why: Option<String>,
     },
     /// Candidates, but none readable.
-    #[error("no valid snapshot in {}: {}\nhint: restore a snapshot from a backup or from another server", dir.display(), tried.join("; "))]
+    #[error("no valid snapshot in {}: {}\n  hint: restore a snapshot from a backup or from another server", dir.display(), tried.join("; "))]
     NoValidSnapshot {
         /// The snapshot directory.
         dir: PathBuf,
@@ -77,29 +78,34 @@ pub enum StoreError {
         tried: Vec<String>,
     },
     /// Logs without any snapshot.
-    #[error("{} holds transaction logs but {} holds no snapshot: something is missing\nhint: bring back the snapshots; only if this server never wrote one (ZooKeeper before 3.5), set zookeeper.snapshot.trust.empty=true for one start", logs.display(), snapshots.display())]
+    #[error("{} holds transaction logs but {} holds no snapshot: something is missing\n  hint: bring back the snapshots; only if this server never wrote one (ZooKeeper before 3.5), set zookeeper.snapshot.trust.empty=true for one start", logs.display(), snapshots.display())]
     LogsWithoutSnapshot {
         /// The log directory.
         logs: PathBuf,
         /// The snapshot directory.
         snapshots: PathBuf,
     },
+    /// Records behind the end of the newest log.
+    #[error("{} holds something at offset {behind}, behind the end of its records at {offset}\n  hint: if the server has just lost power, what lies there was never acknowledged to a client: start once with --accept-gap, which ignores it as Apache does; otherwise restore the file from a backup", file.display())]
+    BytesBehindEnd {
+        /// The newest log.
+        file: PathBuf,
+        /// Where its records end.
+        offset: u64,
+        /// The first byte behind that is not zero.
+        behind: u64,
+    },
     /// No database, and none may be created.
-    #[error("{} holds no database and db.autocreate is false\nhint: create the file {} to allow a new, empty database", dir.display(), dir.join("../initialize").display())]
+    #[error("{} holds no database and db.autocreate is false\n  hint: create the file {} to allow a new, empty database", dir.display(), marker.display())]
     NoDatabase {
         /// The snapshot directory.
         dir: PathBuf,
+        /// The marker that allows one.
+        marker: PathBuf,
     },
-    /// A node refers to an ACL that neither snapshot nor logs define.
-    #[error(
-        "node {path} refers to ACL {acl_id}, which neither the snapshot nor the logs define\nhint: restore an older snapshot together with the logs after it"
-    )]
-    UnresolvedAcl {
-        /// The node.
-        path: String,
-        /// The id.
-        acl_id: i64,
-    },
+    /// The replayed tree is not complete.
+    #[error(transparent)]
+    Tree(#[from] LoadError),
 }
 
 impl StoreError {

@@ -30,5 +30,6 @@ pub use names::{log_zxid, snapshot_zxid};
 pub use purge::{Purged, purge};
 pub use recover::{Progress, RecoverOptions, Recovered, RecoveryFacts, recover};
 pub use snapshot::{
-    Compression, SealedSnapshot, SnapshotEnd, SnapshotFile, encode_node, encode_snapshot_start, write_snapshot,
+    Compression, LoadedSnapshot, SealedSnapshot, SnapshotError, SnapshotFile, SnapshotFormat, encode_node,
+    encode_snapshot_start, read_snapshot, write_snapshot,
 };

@@ -1,5 +1,6 @@
 //! File names (storage.md section 1): `log.<hex>`, `snapshot.<hex>[.gz|.snappy]`, and which names Apache takes for them.
 
+use crate::Compression;
 use ostler_model::Zxid;
 
 /// The zxid in the name of a log, `None` if Apache would not take it for one. Anything may follow a second dot.
@@ -25,6 +26,11 @@ fn zxid_of(name: &str, prefix: &str) -> Option<Zxid> {
 /// The name of a new log whose first record is `first`.
 pub(crate) fn log_name(first: Zxid) -> String {
     format!("log.{:x}", first.0)
+}
+
+/// The name of a snapshot taken at `zxid`.
+pub(crate) fn snapshot_name(zxid: Zxid, compression: Compression) -> String {
+    format!("snapshot.{:x}{}", zxid.0, compression.suffix())
 }
 
 /// The name of a file that is being written and will be called `name`: one that neither Apache nor recovery takes for a

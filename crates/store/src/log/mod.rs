@@ -6,6 +6,7 @@ mod tests;
 mod writer;
 
 pub use reader::{End, LogReader, Record};
+pub(crate) use reader::{LENGTH, RESTORE};
 pub use writer::{Appended, Commit, Log, LogConfig};
 
 /// `ZKLG`.
@@ -13,7 +14,7 @@ const MAGIC: [u8; 4] = *b"ZKLG";
 /// Magic, version, dbid.
 pub(crate) const HEADER_BYTES: u64 = 16;
 /// Checksum and length before a payload.
-pub(crate) const RECORD_HEADER_BYTES: usize = 12;
+const RECORD_HEADER_BYTES: usize = 12;
 /// The byte behind every payload.
 const EOR: u8 = 0x42;
 /// Format version in the header; readers do not look at it.

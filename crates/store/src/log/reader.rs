@@ -204,7 +204,7 @@ impl<F: DiskFile> LogReader<F> {
 /// Hints of [`StoreError::Corrupt`].
 pub(crate) const RESTORE: &str =
     "restore the file from a backup or from another server; nothing is cut from it on its own";
-const LENGTH: &str = "if it was written under a larger jute.maxbuffer, raise jute.maxbuffer; otherwise restore the file from a backup or from another server";
+pub(crate) const LENGTH: &str = "if it was written under a larger jute.maxbuffer, raise jute.maxbuffer; otherwise restore the file from a backup or from another server";
 
 fn has_zero_sector(bytes: &[u8], offset: u64) -> bool {
     let skip = (offset.next_multiple_of(SECTOR_BYTES) - offset) as usize;

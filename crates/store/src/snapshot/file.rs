@@ -1,84 +1,175 @@
 //! From chunks to a named file: running checksum, compression, seals, fsync, rename, directory fsync.
 //!
-//! While it grows the file is called `new.snapshot.<hex>.tmp`, a name that neither Apache nor [`crate::recover`] takes for a
-//! snapshot; recovery removes leftovers.
+//! While it grows the file has a name that neither Apache nor [`crate::recover`] takes for a snapshot; recovery removes
+//! leftovers.
 
-use crate::{DataDirs, Disk, StoreError};
+use super::compress::Encoder;
+use super::{Compression, TERMINATOR, encode_node, encode_snapshot_start};
+use crate::names::{snapshot_name, unfinished_name};
+use crate::{DataDirs, Disk, DiskFile, StoreError};
 use ostler_model::Zxid;
 use ostler_tree::Tree;
+use ostler_wire::jute::{put_int, put_long};
+use ostler_wire::txn::DIGEST_VERSION;
+use simd_adler32::Adler32;
 use std::path::{Path, PathBuf};
 
-/// `zookeeper.snapshot.compression.method`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(missing_docs, reason = "self-explanatory")]
-pub enum Compression {
-    #[default]
-    None,
-    Gzip,
-    Snappy,
-}
+/// Bytes handed to the disk at once.
+const WRITE_BYTES: usize = 1 << 20;
+/// Nodes of one step of [`write_snapshot`], which nobody waits for.
+const STEP_NODES: usize = 4096;
 
-/// What stands in the sections behind the nodes.
+/// How a snapshot is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SnapshotEnd {
-    /// The tree's zxid when the walk was over.
-    pub zxid: Zxid,
-    /// Its digest then; `None` with digests off.
-    pub digest: Option<i64>,
-    /// Write the lastZxid section (`serializeLastProcessedZxid.enabled`, default true).
+pub struct SnapshotFormat {
+    /// `zookeeper.snapshot.compression.method`.
+    pub compression: Compression,
+    /// Write the digest section (`digest.enabled`).
+    pub digest_section: bool,
+    /// Write the lastZxid section (`serializeLastProcessedZxid.enabled`).
     pub last_zxid_section: bool,
 }
 
+impl Default for SnapshotFormat {
+    /// Apache's defaults.
+    fn default() -> SnapshotFormat {
+        SnapshotFormat { compression: Compression::None, digest_section: true, last_zxid_section: true }
+    }
+}
+
 /// A snapshot being written.
-#[derive(Debug)]
 pub struct SnapshotFile<D: Disk> {
-    #[allow(dead_code, reason = "skeleton")]
     disk: D,
+    dir: PathBuf,
+    name: String,
+    file: D::File,
+    /// Bytes in the file.
+    len: u64,
+    format: SnapshotFormat,
+    checksum: Adler32,
+    encoder: Encoder,
 }
 
 /// A complete and durable snapshot without its name.
-#[derive(Debug)]
 #[must_use = "a snapshot without its name is not found by recovery"]
+#[derive(Debug)]
 pub struct SealedSnapshot<D: Disk> {
-    #[allow(dead_code, reason = "skeleton")]
     disk: D,
+    dir: PathBuf,
+    unfinished: PathBuf,
     path: PathBuf,
-    /// The tree's zxid at the end of the walk: publish only once the log is durable up to here (rules.md 1.6).
-    pub end: Zxid,
+    len: u64,
+    end: Zxid,
 }
 
 impl<D: Disk> SnapshotFile<D> {
     /// Starts `snapshot.<zxid>` (`zxid` = [`ostler_tree::Walk::zxid`]).
     ///
     /// # Errors
-    /// A failed disk call; the same holds for all methods. The leftover is removed if the disk allows it.
-    pub fn create(disk: &D, dirs: &DataDirs, zxid: Zxid, compression: Compression) -> Result<Self, StoreError> {
-        let _ = (disk, dirs, zxid, compression);
-        todo!()
+    /// A failed disk call; the same holds for all methods. The leftover is removed by the next recovery.
+    pub fn create(disk: &D, dirs: &DataDirs, zxid: Zxid, format: SnapshotFormat) -> Result<Self, StoreError> {
+        let dir = dirs.snapshots();
+        let name = snapshot_name(zxid, format.compression);
+        let path = dir.join(unfinished_name(&name));
+        let file = disk.create(&path).map_err(StoreError::io("create", path))?;
+        let encoder = Encoder::new(format.compression);
+        Ok(SnapshotFile { disk: disk.clone(), dir, name, file, len: 0, format, checksum: Adler32::new(), encoder })
     }
 
     /// Appends encoded bytes: first those of [`crate::encode_snapshot_start`], then nodes, cut anywhere.
+    ///
+    /// # Errors
+    /// As [`SnapshotFile::create`].
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), StoreError> {
-        let _ = chunk;
-        todo!()
+        self.checksum.write(chunk);
+        self.encoder.push(chunk).map_err(StoreError::io("compress", self.unfinished()))?;
+        if self.encoder.output().len() >= WRITE_BYTES {
+            self.flush()?;
+        }
+        Ok(())
     }
 
-    /// Appends terminator, seals and sections and makes the file durable.
-    pub fn seal(self, end: SnapshotEnd) -> Result<SealedSnapshot<D>, StoreError> {
-        let _ = end;
-        todo!()
+    /// Appends terminator, seals and sections and makes the file durable. `end` and `digest` are those of the tree when the
+    /// walk was over.
+    ///
+    /// # Errors
+    /// As [`SnapshotFile::create`].
+    pub fn seal(mut self, end: Zxid, digest: i64) -> Result<SealedSnapshot<D>, StoreError> {
+        self.write(&TERMINATOR)?;
+        self.write_seal()?;
+        if self.format.digest_section {
+            let mut section = Vec::new();
+            put_long(&mut section, end.0);
+            put_int(&mut section, DIGEST_VERSION);
+            put_long(&mut section, digest);
+            self.write(&section)?;
+            self.write_seal()?;
+        }
+        if self.format.last_zxid_section {
+            self.write(&end.0.to_be_bytes())?;
+            self.write_seal()?;
+        }
+        let unfinished = self.unfinished();
+        self.encoder.finish().map_err(StoreError::io("compress", &unfinished))?;
+        self.flush()?;
+        self.file.sync().map_err(StoreError::io("sync", &unfinished))?;
+        let path = self.dir.join(&self.name);
+        Ok(SealedSnapshot { disk: self.disk, dir: self.dir, unfinished, path, len: self.len, end })
+    }
+
+    /// Throws the file away.
+    ///
+    /// # Errors
+    /// As [`SnapshotFile::create`].
+    pub fn discard(self) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        self.disk.remove(&path).map_err(StoreError::io("remove", path))
+    }
+
+    fn write_seal(&mut self) -> Result<(), StoreError> {
+        let checksum = i64::from(self.checksum.finish());
+        self.write(&checksum.to_be_bytes())?;
+        self.write(&TERMINATOR)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        let bytes = self.encoder.output();
+        self.file.write_at(self.len, bytes).map_err(StoreError::io("write", path))?;
+        self.len += bytes.len() as u64;
+        bytes.clear();
+        Ok(())
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join(unfinished_name(&self.name))
     }
 }
 
 impl<D: Disk> SealedSnapshot<D> {
-    /// Gives the file its name, durably; a file of that name is replaced. Returns the length in bytes.
+    /// Gives the file its name, durably; a file of that name is replaced. Call it only once the log is durable up to
+    /// [`SealedSnapshot::end`] (rules.md 1.6): the snapshot may contain what the log does not hold yet. Returns the length
+    /// in bytes.
+    ///
+    /// # Errors
+    /// A failed disk call; the same holds for [`SealedSnapshot::discard`].
     pub fn publish(self) -> Result<u64, StoreError> {
-        todo!()
+        self.disk.rename(&self.unfinished, &self.path).map_err(StoreError::io("rename a snapshot to", &self.path))?;
+        self.disk.sync_dir(&self.dir).map_err(StoreError::io("sync the directory", &self.dir))?;
+        Ok(self.len)
     }
 
     /// Throws the file away.
+    ///
+    /// # Errors
+    /// As [`SealedSnapshot::publish`].
     pub fn discard(self) -> Result<(), StoreError> {
-        todo!()
+        self.disk.remove(&self.unfinished).map_err(StoreError::io("remove", &self.unfinished))
+    }
+
+    /// The tree's zxid at the end of the walk.
+    pub fn end(&self) -> Zxid {
+        self.end
     }
 
     /// The name it gets.
@@ -95,8 +186,22 @@ pub fn write_snapshot<D: Disk>(
     disk: &D,
     dirs: &DataDirs,
     tree: &Tree,
-    compression: Compression,
+    format: SnapshotFormat,
 ) -> Result<PathBuf, StoreError> {
-    let _ = (disk, dirs, tree, compression);
-    todo!()
+    let mut walk = tree.walk();
+    let mut file = SnapshotFile::create(disk, dirs, walk.zxid, format)?;
+    let mut chunk = Vec::new();
+    encode_snapshot_start(&mut chunk, &walk);
+    loop {
+        let last = walk.step(tree, STEP_NODES, |node| encode_node(&mut chunk, &node));
+        file.write(&chunk)?;
+        chunk.clear();
+        if last {
+            break;
+        }
+    }
+    let sealed = file.seal(tree.zxid(), tree.digest())?;
+    let path = sealed.path().to_owned();
+    sealed.publish()?;
+    Ok(path)
 }

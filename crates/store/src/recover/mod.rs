@@ -1,0 +1,251 @@
+//! From files to a tree (storage.md section 6, rules.md 1.6): choose a snapshot, replay the logs, refuse what no torn
+//! write explains.
+//!
+//! Nothing is cut or joined silently. Three ends of a history are accepted: that of the newest log, torn or not, if
+//! nothing but zeros lies behind it; that of an earlier log if the next one goes on exactly there (a server crashed and
+//! was started again); and none at all in a fresh directory.
+
+mod digests;
+mod replay;
+mod snapshots;
+
+pub(crate) use snapshots::is_valid;
+
+use crate::names::is_unfinished;
+use crate::{DataDirs, Disk, SnapshotFormat, StoreError, write_snapshot};
+use digests::Digests;
+use ostler_model::Zxid;
+use ostler_tree::{Tree, TreeConfig};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The marker that allows a new database when `db.autocreate` is off.
+const INITIALIZE: &str = "initialize";
+
+/// The settings of a recovery.
+#[derive(Clone, Debug)]
+pub struct RecoverOptions {
+    /// How the tree is made.
+    pub tree: TreeConfig,
+    /// Strings and buffers above this are refused: jute.maxbuffer + extrasize.
+    pub length_max: usize,
+    /// `zookeeper.snapshot.trust.empty`: logs without any snapshot start from an empty tree.
+    pub trust_empty: bool,
+    /// `zookeeper.db.autocreate`: make a new database if there is none.
+    pub autocreate: bool,
+    /// Join histories over a hole, and ignore records behind one, as Apache does.
+    pub accept_gap: bool,
+    /// How `snapshot.0` of a new database is written.
+    pub format: SnapshotFormat,
+}
+
+impl RecoverOptions {
+    /// Apache's defaults.
+    pub fn new(tree: TreeConfig) -> RecoverOptions {
+        RecoverOptions {
+            tree,
+            length_max: 2 * 0xf_ffff,
+            trust_empty: false,
+            autocreate: true,
+            accept_gap: false,
+            format: SnapshotFormat { digest_section: tree.digest, ..SnapshotFormat::default() },
+        }
+    }
+}
+
+/// How far a recovery is, told now and then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Progress {
+    /// Nodes read from the snapshot.
+    pub nodes: u64,
+    /// Log records replayed.
+    pub records: u64,
+    /// Bytes read of the snapshot, or then of the logs.
+    pub bytes: u64,
+    /// Bytes of the snapshot, or then of the logs to read (preallocated ones count: it is an upper bound).
+    pub bytes_total: u64,
+}
+
+/// What there is to say about a recovery.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RecoveryFacts {
+    /// The last transaction.
+    pub zxid: Zxid,
+    /// The tree's digest before orphans were removed (what Apache logs), 0 with digests off.
+    pub digest: i64,
+    /// The snapshot that was read; `None`: there was none.
+    pub snapshot: Option<String>,
+    /// Its zxid.
+    pub snapshot_zxid: Zxid,
+    /// Snapshots that failed the check of their first or last bytes, with the reason.
+    pub invalid_snapshots: Vec<(String, String)>,
+    /// Snapshots that failed while being read, in the order tried, with the reason.
+    pub rejected_snapshots: Vec<(String, String)>,
+    /// Nodes in the snapshot.
+    pub snapshot_nodes: u64,
+    /// Log records applied.
+    pub records: u64,
+    /// Log files read.
+    pub log_files: usize,
+    /// Digests that did not match.
+    pub digest_mismatches: u64,
+    /// The zxid of the first of them.
+    pub first_mismatch: Option<Zxid>,
+    /// Paths of the ephemerals without a session that were removed.
+    pub orphans_removed: Vec<String>,
+    /// A half-written record at the end of the newest log was dropped: file and offset.
+    pub torn_tail: Option<(String, u64)>,
+    /// Things an operator should read: joined gaps, removed files.
+    pub warnings: Vec<String>,
+    /// A new, empty database was made.
+    pub created: bool,
+    /// Time for the snapshot.
+    pub snapshot_time: Duration,
+    /// Time for the logs.
+    pub replay_time: Duration,
+}
+
+/// A recovered database.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The tree, with its sessions.
+    pub tree: Tree,
+    /// What happened.
+    pub facts: RecoveryFacts,
+}
+
+/// Reads the database. Afterwards everything that was read is durable, so that nothing a client sees can vanish in the
+/// next power cut. On a fresh directory `snapshot.0` is written. `progress` is called every 10,000 nodes or records.
+///
+/// # Errors
+/// Anything that a torn last record does not explain; the message names the file and what to do.
+pub fn recover<D: Disk>(
+    disk: &D,
+    dirs: &DataDirs,
+    options: &RecoverOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Recovered, StoreError> {
+    let mut recovery = Recovery { disk, dirs, options, progress, facts: RecoveryFacts::default() };
+    let tree = recovery.run()?;
+    Ok(Recovered { tree, facts: recovery.facts })
+}
+
+/// A recovery under way.
+struct Recovery<'a, D: Disk> {
+    disk: &'a D,
+    dirs: &'a DataDirs,
+    options: &'a RecoverOptions,
+    progress: &'a mut dyn FnMut(Progress),
+    facts: RecoveryFacts,
+}
+
+impl<D: Disk> Recovery<'_, D> {
+    fn run(&mut self) -> Result<Tree, StoreError> {
+        self.remove_unfinished()?;
+        let mut tree = match self.load_snapshot()? {
+            Some((mut tree, mut digests)) => {
+                self.replay(&mut tree, &mut digests)?;
+                tree
+            }
+            None => self.without_snapshot()?,
+        };
+        tree.finish_replay()?;
+        self.facts.zxid = tree.zxid();
+        self.facts.digest = tree.digest();
+        self.facts.orphans_removed = tree.delete_orphan_ephemerals();
+        self.sync_dirs()?;
+        if self.facts.created {
+            write_snapshot(self.disk, self.dirs, &tree, self.options.format)?;
+        }
+        self.remove_initialize()?;
+        Ok(tree)
+    }
+
+    /// Nothing to begin with (storage.md section 6.2).
+    fn without_snapshot(&mut self) -> Result<Tree, StoreError> {
+        let mut tree = Tree::new(self.options.tree);
+        let logs = self.logs()?;
+        if !logs.is_empty() {
+            if !self.options.trust_empty {
+                return Err(StoreError::LogsWithoutSnapshot {
+                    logs: self.dirs.logs(),
+                    snapshots: self.dirs.snapshots(),
+                });
+            }
+            self.facts.warnings.push(format!(
+                "{} holds no snapshot; everything is replayed from the logs because of snapshot.trust.empty",
+                self.dirs.snapshots().display()
+            ));
+            self.replay(&mut tree, &mut Digests::new(&self.options.tree, None))?;
+            return Ok(tree);
+        }
+        if !self.options.autocreate && self.initialize_files()?.is_empty() {
+            return Err(StoreError::NoDatabase {
+                dir: self.dirs.snapshots(),
+                marker: self.dirs.data_dir().join(INITIALIZE),
+            });
+        }
+        self.facts.created = true;
+        Ok(tree)
+    }
+
+    /// Files that a crash left half-written: they never had the name of a log or snapshot.
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        for dir in self.version_dirs() {
+            for entry in self.disk.list(&dir).map_err(StoreError::io("list the directory", &dir))? {
+                if is_unfinished(&entry.name) {
+                    let path = dir.join(&entry.name);
+                    self.disk.remove(&path).map_err(StoreError::io("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The names that were read must not vanish either: the writer may have died before it synced the directory.
+    fn sync_dirs(&self) -> Result<(), StoreError> {
+        for dir in self.version_dirs() {
+            self.disk.sync_dir(&dir).map_err(StoreError::io("sync the directory", &dir))?;
+        }
+        Ok(())
+    }
+
+    fn version_dirs(&self) -> Vec<PathBuf> {
+        let mut dirs = vec![self.dirs.snapshots()];
+        if self.dirs.are_split() {
+            dirs.push(self.dirs.logs());
+        }
+        dirs
+    }
+
+    /// The marker lies where the operator put it (dataLogDir) or where zkServer-initialize.sh puts it (dataDir).
+    fn initialize_files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut found = Vec::new();
+        let mut look = |dir: &Path| -> Result<(), StoreError> {
+            let entries = self.disk.list(dir).map_err(StoreError::io("list the directory", dir))?;
+            if entries.iter().any(|entry| entry.name == INITIALIZE) {
+                found.push(dir.join(INITIALIZE));
+            }
+            Ok(())
+        };
+        look(self.dirs.data_dir())?;
+        if self.dirs.are_split() {
+            look(self.dirs.data_log_dir())?;
+        }
+        Ok(found)
+    }
+
+    /// It is good for one start, needed or not.
+    fn remove_initialize(&self) -> Result<(), StoreError> {
+        for path in self.initialize_files()? {
+            self.disk.remove(&path).map_err(StoreError::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    fn timed<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> (T, Duration) {
+        let start = Instant::now();
+        let result = run(self);
+        (result, start.elapsed())
+    }
+}

@@ -1,0 +1,204 @@
+//! Replaying the logs behind a snapshot (storage.md sections 3.5 and 6.3, rules.md 1.6).
+
+use super::{Digests, Progress, Recovery};
+use crate::log::{HEADER_BYTES, LENGTH, RESTORE};
+use crate::names::log_zxid;
+use crate::{Disk, DiskFile, End, Entry, LogReader, StoreError};
+use ostler_model::Zxid;
+use ostler_tree::{Change, Tree};
+use ostler_wire::jute::DecodeError;
+use ostler_wire::txn::decode;
+use std::path::Path;
+
+/// Records between two calls of the progress callback.
+const PROGRESS_RECORDS: u64 = 10_000;
+/// Where the zxid stands in a payload, and how long the header is.
+const ZXID_AT: usize = 12;
+const TXN_HEADER_BYTES: usize = 32;
+
+/// The state of a replay.
+struct Replay<'t> {
+    tree: &'t mut Tree,
+    digests: &'t mut Digests,
+    /// Scratch.
+    changes: Vec<Change>,
+    /// The end of the history so far.
+    last: Zxid,
+    /// How the file before ended, if not well.
+    previous_end: Option<String>,
+    bytes_before: u64,
+    bytes_total: u64,
+}
+
+impl<D: Disk> Recovery<'_, D> {
+    /// Log files, oldest first. Files of the same zxid (`log.1`, `log.1.bak`) in the order of their names.
+    pub(super) fn logs(&self) -> Result<Vec<(Zxid, Entry)>, StoreError> {
+        let dir = self.dirs.logs();
+        let entries = self.disk.list(&dir).map_err(StoreError::io("list the directory", &dir))?;
+        let mut logs: Vec<(Zxid, Entry)> =
+            entries.into_iter().filter_map(|entry| Some((log_zxid(&entry.name)?, entry))).collect();
+        logs.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+        Ok(logs)
+    }
+
+    /// Applies everything that follows the tree.
+    pub(super) fn replay(&mut self, tree: &mut Tree, digests: &mut Digests) -> Result<(), StoreError> {
+        let (result, time) = self.timed(|recovery| recovery.replay_files(tree, digests));
+        self.facts.replay_time = time;
+        result
+    }
+
+    fn replay_files(&mut self, tree: &mut Tree, digests: &mut Digests) -> Result<(), StoreError> {
+        let mut logs = self.logs()?;
+        self.remove_empty_newest(&mut logs)?;
+        let last = tree.zxid();
+        // The greatest name that is not above the next zxid, and everything behind it.
+        let begin = logs.iter().map(|(zxid, _)| *zxid).filter(|zxid| zxid.0 <= last.0.saturating_add(1)).max();
+        logs.retain(|(zxid, _)| begin.is_none_or(|begin| *zxid >= begin));
+        let bytes_total = logs.iter().map(|(_, entry)| entry.len).sum();
+        let mut replay =
+            Replay { tree, digests, changes: Vec::new(), last, previous_end: None, bytes_before: 0, bytes_total };
+        let newest = logs.last().map(|(_, entry)| entry.name.clone());
+        for (zxid, entry) in &logs {
+            self.replay_file(&mut replay, *zxid, &entry.name, newest.as_ref() == Some(&entry.name))?;
+            replay.bytes_before += entry.len;
+        }
+        replay.digests.at_end(replay.tree, &mut self.facts);
+        self.facts.log_files = logs.len();
+        Ok(())
+    }
+
+    /// A server that stopped while creating its log leaves an empty file.
+    fn remove_empty_newest(&mut self, logs: &mut Vec<(Zxid, Entry)>) -> Result<(), StoreError> {
+        if logs.last().is_some_and(|(_, entry)| entry.len == 0) {
+            let (_, entry) = logs.pop().expect("checked one line above");
+            let path = self.dirs.logs().join(&entry.name);
+            self.disk.remove(&path).map_err(StoreError::io("remove", &path))?;
+            self.facts.warnings.push(format!("removed the empty log {}", path.display()));
+        }
+        Ok(())
+    }
+
+    fn replay_file(&mut self, replay: &mut Replay<'_>, zxid: Zxid, name: &str, newest: bool) -> Result<(), StoreError> {
+        let path = self.dirs.logs().join(name);
+        let file = self.disk.open(&path).map_err(StoreError::io("open", &path))?;
+        let mut reader = LogReader::open(file, &path, self.options.length_max)?;
+        // The name promises the first record, even if that was never written.
+        if zxid > replay.last {
+            self.check_adjacent(replay, zxid, HEADER_BYTES, &path)?;
+        }
+        let mut repeated = 0_u64;
+        while let Some(record) = reader.next_record()? {
+            let offset = record.offset;
+            let Some(zxid) = record_zxid(record.payload) else {
+                let why = format!("a record of {} bytes is too short", record.payload.len());
+                return Err(reader.corrupt(offset, why, RESTORE));
+            };
+            if zxid <= replay.last {
+                repeated += u64::from(zxid > self.facts.snapshot_zxid);
+                continue;
+            }
+            self.check_adjacent(replay, zxid, offset, &path)?;
+            let decoded = match decode(record.payload, self.options.length_max) {
+                Ok(decoded) => decoded,
+                Err(error) => return Err(undecodable(&reader, offset, zxid, error)),
+            };
+            replay.changes.clear();
+            replay.tree.apply(&decoded.header, &decoded.txn, &mut replay.changes);
+            replay.last = zxid;
+            replay.digests.after_record(replay.tree, decoded.digest, &mut self.facts);
+            self.facts.records += 1;
+            if self.facts.records % PROGRESS_RECORDS == 0 {
+                self.tell(replay, reader.offset());
+            }
+        }
+        if repeated > 0 {
+            self.facts.warnings.push(format!(
+                "{} repeats {repeated} transactions of an earlier log: they were skipped",
+                path.display()
+            ));
+        }
+        self.tell(replay, reader.offset());
+        replay.previous_end = self.judge_end(&mut reader, name, newest)?;
+        reader.sync()
+    }
+
+    /// The history must go on exactly where it ended.
+    fn check_adjacent(
+        &mut self,
+        replay: &mut Replay<'_>,
+        next: Zxid,
+        offset: u64,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        if replay.last.is_followed_by(next) {
+            return Ok(());
+        }
+        let gap =
+            StoreError::Gap { file: path.to_owned(), offset, last: replay.last, next, why: replay.previous_end.take() };
+        self.accept(gap)
+    }
+
+    /// Decides what the end of a file is. `Some`: it did not end well, which matters only if the next file does not go on
+    /// there.
+    fn judge_end<F: DiskFile>(
+        &mut self,
+        reader: &mut LogReader<F>,
+        name: &str,
+        newest: bool,
+    ) -> Result<Option<String>, StoreError> {
+        let offset = reader.offset();
+        let why = match reader.end() {
+            End::Clean | End::Padding => None,
+            End::Truncated => Some("the file ends inside a record"),
+            End::NoEndMark => Some("a record has no end mark"),
+            End::LostSector => Some("a record has a wrong checksum and a sector of zeros"),
+        };
+        if newest {
+            if let Some(behind) = reader.bytes_behind_end()? {
+                if reader.end() == End::LostSector {
+                    let why = "the record's checksum does not match and more records follow".to_owned();
+                    return Err(reader.corrupt(offset, why, RESTORE));
+                }
+                self.accept(StoreError::BytesBehindEnd { file: self.dirs.logs().join(name), offset, behind })?;
+            }
+            self.facts.torn_tail = why.map(|_| (name.to_owned(), offset));
+        }
+        let end = |why: &str| format!("{name} ends at offset {offset}: {why}");
+        Ok(Some(end(why.unwrap_or("no more records"))))
+    }
+
+    /// With `accept_gap` what Apache overlooks is a warning.
+    fn accept(&mut self, error: StoreError) -> Result<(), StoreError> {
+        if !self.options.accept_gap {
+            return Err(error);
+        }
+        let text = error.to_string();
+        let what = text.lines().next().unwrap_or_default();
+        self.facts.warnings.push(format!("{what} (accepted with --accept-gap)"));
+        Ok(())
+    }
+
+    fn tell(&mut self, replay: &Replay<'_>, offset: u64) {
+        (self.progress)(Progress {
+            nodes: self.facts.snapshot_nodes,
+            records: self.facts.records,
+            bytes: replay.bytes_before + offset,
+            bytes_total: replay.bytes_total,
+        });
+    }
+}
+
+/// The zxid of a payload that is long enough to have a header.
+fn record_zxid(payload: &[u8]) -> Option<Zxid> {
+    let header: &[u8; TXN_HEADER_BYTES] = payload.first_chunk()?;
+    let zxid = header[ZXID_AT..ZXID_AT + 8].try_into().expect("a range of 8 bytes");
+    Some(Zxid(i64::from_be_bytes(zxid)))
+}
+
+fn undecodable<F: DiskFile>(reader: &LogReader<F>, offset: u64, zxid: Zxid, error: DecodeError) -> StoreError {
+    let text = error.to_string();
+    let what = text.lines().next().unwrap_or_default();
+    let hint = if matches!(error, DecodeError::BadLength(_)) { LENGTH } else { RESTORE };
+    reader.corrupt(offset, format!("transaction {zxid} does not parse: {what}"), hint)
+}
