@@ -5,7 +5,6 @@
 //! a second server out. All calls block; they belong on the log and snapshot threads. Nothing here decides what a
 //! transaction does: that is `ostler_tree`.
 #![forbid(unsafe_code)]
-#![allow(clippy::todo, missing_docs, reason = "skeleton")]
 
 mod dirs;
 mod disk;

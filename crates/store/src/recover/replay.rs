@@ -108,7 +108,7 @@ impl<D: Disk> Recovery<'_, D> {
             replay.last = zxid;
             replay.digests.after_record(replay.tree, decoded.digest, &mut self.facts);
             self.facts.records += 1;
-            if self.facts.records % PROGRESS_RECORDS == 0 {
+            if self.facts.records.is_multiple_of(PROGRESS_RECORDS) {
                 self.tell(replay, reader.offset());
             }
         }

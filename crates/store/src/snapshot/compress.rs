@@ -51,7 +51,7 @@ impl Compression {
 #[derive(Debug)]
 pub(super) enum Encoder {
     None(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     /// Input of the next block, and output.
     Snappy(Vec<u8>, Vec<u8>),
 }
@@ -60,7 +60,7 @@ impl Encoder {
     pub(super) fn new(compression: Compression) -> Encoder {
         match compression {
             Compression::None => Encoder::None(Vec::new()),
-            Compression::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::fast())),
+            Compression::Gzip => Encoder::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::fast()))),
             Compression::Snappy => Encoder::Snappy(Vec::new(), [&SNAPPY_MAGIC[..], &SNAPPY_VERSIONS].concat()),
         }
     }

@@ -134,10 +134,10 @@ impl<'s> Input<'s> {
     }
 
     fn nodes(&mut self, loader: &mut Loader, progress: &mut dyn FnMut(u64)) -> Result<u64, SnapshotError> {
-        let mut nodes = 0;
+        let mut nodes: u64 = 0;
         while self.node(loader)? {
             nodes += 1;
-            if nodes % PROGRESS_NODES == 0 {
+            if nodes.is_multiple_of(PROGRESS_NODES) {
                 progress(nodes);
             }
         }
