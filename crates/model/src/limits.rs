@@ -36,3 +36,19 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 60;
 pub const SESSIONLESS_TIMEOUT_MS: u64 = 10_000;
 /// Entries of an ACL list after `auth` was replaced by the connection's ids; above it the list is invalid.
 pub const ACL_EXPANDED_ENTRIES_MAX: usize = 16_384;
+/// Bytes of paths that one closeSession transaction deletes, for the same reason.
+pub const CLOSE_SESSION_BYTES_MAX: usize = 1 << 20;
+/// Input waiting on one connection, beyond a first unfinished frame, before its socket is no longer read, bytes.
+pub const CONN_INPUT_MAX: usize = 64 << 10;
+/// Identities that one connection can prove.
+pub const CONN_AUTH_IDS_MAX: usize = 1_024;
+/// Children that a listing answers in one hold of the tree; a longer one is answered in pages (rules.md 1.10).
+pub const LISTING_CHILDREN_MAX: usize = 1_024;
+/// A multiRead whose answer grows beyond this closes its connection, bytes.
+pub const MULTI_READ_BYTES_MAX: usize = 16 << 20;
+/// Milliseconds that a connection gets to take its last output before it is closed all the same.
+pub const FLUSH_TIMEOUT_MS: u64 = 10_000;
+/// Empty buffers that a shard keeps for its connections.
+pub const POOLED_BUFFERS_MAX: usize = 256;
+/// Capacity above which an emptied buffer is given back to the allocator, bytes.
+pub const POOLED_BUFFER_BYTES_MAX: usize = 64 << 10;

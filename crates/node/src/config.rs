@@ -60,6 +60,42 @@ pub struct NodeConfig {
     pub shards: usize,
     /// Seed of all hash tables; random in production, fixed in simulations.
     pub seed: u64,
+    /// A rule broken on purpose, for tests that must notice.
+    #[cfg(any(test, feature = "mutants"))]
+    pub mutant: Option<Mutant>,
+}
+
+/// Rules of the read path that can be broken one at a time (`read_path_model.py`): the property test catches each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Mutant {
+    /// Entries reach the streams some time after the tree shows them.
+    PublishLater,
+    /// A shard reads the tree without handling the entries it contains first.
+    NoDrain,
+    /// Pings carry the tree's zxid instead of the shard's.
+    PingTreeZxid,
+    /// Reads behind a write wait in the shard and run when the entry of that write is handled.
+    ReadAtEntry,
+    /// Reads run although a write of the same connection is away.
+    IgnoreAway,
+    /// A shard that cannot submit, and a replica that cannot apply, wait for room.
+    Blocking,
+    /// Reads are collected and run together later, while writes behind them go ahead.
+    Collect,
+}
+
+impl NodeConfig {
+    /// True if this rule is to be broken.
+    #[cfg(any(test, feature = "mutants"))]
+    pub(crate) fn is_broken(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Never, outside of tests.
+    #[cfg(not(any(test, feature = "mutants")))]
+    pub(crate) fn is_broken(&self, _mutant: Mutant) -> bool {
+        false
+    }
 }
 
 impl Default for NodeConfig {
@@ -95,6 +131,8 @@ impl Default for NodeConfig {
             stream_batches_max: limits::STREAM_BATCHES_MAX,
             shards: 1,
             seed: 0,
+            #[cfg(any(test, feature = "mutants"))]
+            mutant: None,
         }
     }
 }

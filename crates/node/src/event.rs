@@ -31,6 +31,10 @@ pub enum CloseReason {
     SlowReader,
     /// Too many bytes of unfinished requests in the whole server.
     InputLimit,
+    /// The answer to one request grew beyond its bound.
+    AnswerTooLong,
+    /// The server stops.
+    Shutdown,
     /// A four-letter word was answered.
     Command,
 }
@@ -39,11 +43,38 @@ pub enum CloseReason {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub enum NodeEvent {
-    SessionCreated { session: SessionId, conn: ConnId, timeout_ms: i32 },
-    SessionReattached { session: SessionId, conn: ConnId, timeout_ms: i32 },
-    SessionRefused { session: SessionId, conn: ConnId },
-    SessionClosed { session: SessionId },
-    SessionExpired { session: SessionId, timeout_ms: i32 },
-    ConnectionRefused { peer: SocketAddr },
-    ConnectionClosed { conn: ConnId, peer: SocketAddr, session: SessionId, reason: CloseReason },
+    SessionCreated {
+        session: SessionId,
+        conn: ConnId,
+        timeout_ms: i32,
+    },
+    SessionReattached {
+        session: SessionId,
+        conn: ConnId,
+        timeout_ms: i32,
+    },
+    SessionRefused {
+        session: SessionId,
+        conn: ConnId,
+    },
+    SessionClosed {
+        session: SessionId,
+    },
+    SessionExpired {
+        session: SessionId,
+        timeout_ms: i32,
+    },
+    /// The tree differs from what prepare foresaw: a bug of ours, or of memory.
+    DigestMismatch {
+        zxid: Zxid,
+    },
+    ConnectionRefused {
+        peer: SocketAddr,
+    },
+    ConnectionClosed {
+        conn: ConnId,
+        peer: SocketAddr,
+        session: SessionId,
+        reason: CloseReason,
+    },
 }

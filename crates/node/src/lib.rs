@@ -20,15 +20,18 @@
 mod config;
 mod event;
 mod ids;
+mod reads;
 mod replica;
+mod reply;
 mod shard;
 mod stream;
 mod submit;
+mod watches;
 
-pub use config::{DigestAlgorithm, NodeConfig};
+pub use config::{DigestAlgorithm, Mutant, NodeConfig};
 pub use event::{CloseReason, NodeEvent};
 pub use ids::{ConnId, Now};
 pub use replica::{Append, Applied, Replica, ReplicaStats, SessionBucket};
 pub use shard::{Command, ConnStats, ConnStatus, Shard, ShardStats, Turn};
-pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream};
+pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream, WatchOn};
 pub use submit::{Outbox, Submit, SubmitItem};

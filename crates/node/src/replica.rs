@@ -1,9 +1,32 @@
-//! The one place that decides: sessions, the order of writes, what is applied.
+//! The one place that decides: sessions, the order of writes, what is applied (rules.md section 2, REPLICA).
+//!
+//! A write becomes a transaction in [`Replica::receive`], is handed to the log by [`Replica::take_appends`], is
+//! committed when [`Replica::synced`] says so (alone; an ensemble will ask its quorum: [`Replica::committed`] is that
+//! seam) and takes effect in [`Replica::apply`], which publishes it to all shards before anybody can see it.
 
-use crate::{ConnId, NodeConfig, NodeEvent, Now, Stream, Submit};
-use ostler_model::{SessionId, Zxid};
-use ostler_tree::Tree;
+mod apply;
+mod expiry;
+mod lanes;
+mod propose;
+mod receive;
+mod sessions;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use crate::{ConnId, NodeConfig, NodeEvent, Now, Origin, Stream};
+use expiry::Hold;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use lanes::Lane;
+use ostler_model::{SessionId, Txn, TxnHeader, Zxid};
+use ostler_tree::{Overlay, Tree};
+pub(crate) use receive::watched_path;
+use sessions::Sessions;
+pub(crate) use sessions::expiry_bucket;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use sweep::{Drain, Sweep};
 
 /// A record for the transaction log, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,73 +70,140 @@ pub struct SessionBucket {
     pub sessions: Vec<SessionId>,
 }
 
+/// A transaction that is proposed and not yet applied.
+#[derive(Debug)]
+struct Proposed {
+    header: TxnHeader,
+    txn: Txn,
+    /// The tree's digest behind it, as prepare foresaw it.
+    digest: Option<i64>,
+    origin: Option<Origin>,
+}
+
 /// Sessions, expiry, the window of proposed transactions, the lanes of connections.
 #[derive(Debug)]
-pub struct Replica {}
+pub struct Replica {
+    config: Arc<NodeConfig>,
+    overlay: Overlay,
+    sessions: Sessions,
+    next_session: SessionId,
+    lanes: HashMap<ConnId, Lane, FixedState>,
+    /// In zxid order, without a hole.
+    window: VecDeque<Proposed>,
+    appends: Vec<Append>,
+    last_proposed: Zxid,
+    durable: Zxid,
+    /// Set while nothing may expire.
+    hold: Option<Hold>,
+    last_tick_ms: u64,
+    sweep: Sweep,
+    /// Closing sessions with too many ephemerals for one transaction.
+    drains: VecDeque<Drain>,
+    stats: ReplicaStats,
+    events: Vec<NodeEvent>,
+    #[cfg(any(test, feature = "mutants"))]
+    unpublished: Vec<VecDeque<crate::Item>>,
+}
 
 impl Replica {
     /// Takes over a recovered tree: its sessions get a fresh time-out from `now` on, the next write gets the zxid
     /// behind the tree's.
     pub fn new(config: Arc<NodeConfig>, tree: &Tree, now: Now) -> Replica {
-        let _ = (config, tree, now);
-        todo!()
+        let mut sessions = Sessions::new(config.tick_time_ms, config.seed);
+        for (session, timeout_ms) in tree.sessions() {
+            sessions.open(session, timeout_ms, None, now.mono_ms);
+        }
+        Replica {
+            overlay: Overlay::new(),
+            sessions,
+            next_session: SessionId::first_of(config.server_id, now.wall_ms),
+            lanes: HashMap::with_hasher(FixedState::with_seed(config.seed)),
+            window: VecDeque::new(),
+            appends: Vec::new(),
+            last_proposed: tree.zxid(),
+            durable: tree.zxid(),
+            hold: None,
+            last_tick_ms: now.mono_ms,
+            sweep: Sweep::starting(now.mono_ms + config.container_check_interval_ms),
+            drains: VecDeque::new(),
+            stats: ReplicaStats::default(),
+            events: Vec::new(),
+            #[cfg(any(test, feature = "mutants"))]
+            unpublished: Vec::new(),
+            config,
+        }
     }
-    /// Takes one message of a shard. Never waits; what cannot be answered at once is answered by `apply`.
-    pub fn receive(&mut self, now: Now, tree: &Tree, streams: &mut [Stream], submit: Submit) {
-        let _ = (now, tree, streams, submit);
-        todo!()
-    }
-    /// These sessions were heard of.
-    pub fn touch(&mut self, now: Now, sessions: &[SessionId]) {
-        let _ = (now, sessions);
-        todo!()
-    }
+
     /// Records to be written, in zxid order; handed out once.
     pub fn take_appends(&mut self) -> Vec<Append> {
-        todo!()
+        std::mem::take(&mut self.appends)
     }
+
     /// Everything up to `zxid` is durable.
     pub fn synced(&mut self, zxid: Zxid) {
-        let _ = zxid;
-        todo!()
+        assert!(zxid <= self.last_proposed, "{zxid} cannot be durable: it was never proposed");
+        self.durable = self.durable.max(zxid);
     }
-    /// Applies durable transactions (R1-R3 of rules.md section 2): at most 64, none if a stream is full.
-    pub fn apply(&mut self, now: Now, tree: &mut Tree, streams: &mut [Stream]) -> Applied {
-        let _ = (now, tree, streams);
-        todo!()
+
+    /// Up to where transactions may be applied. Alone, what is durable is committed; with an ensemble the quorum
+    /// decides, and this is the one place that asks.
+    fn committed(&self) -> Zxid {
+        self.durable
     }
-    /// Expires sessions, sweeps containers and TTL nodes. Call it in every iteration of the loop.
-    pub fn tick(&mut self, now: Now, tree: &Tree, streams: &mut [Stream]) {
-        let _ = (now, tree, streams);
-        todo!()
-    }
+
     /// When `tick` has something to do, in [`Now::mono_ms`].
     pub fn next_deadline(&self) -> Option<u64> {
-        todo!()
+        let sweep = self.sweep.next_ms();
+        let sessions = if self.hold.is_some() { None } else { self.sessions.next_due_ms() };
+        Some(sessions.map_or(sweep, |at| at.min(sweep)))
     }
+
     /// The last transaction proposed.
     pub fn last_proposed(&self) -> Zxid {
-        todo!()
+        self.last_proposed
     }
+
     /// True if nothing is proposed and unapplied (for an orderly stop).
     pub fn is_idle(&self) -> bool {
-        todo!()
+        self.window.is_empty() && self.drains.is_empty()
     }
+
     /// Figures.
     pub fn stats(&self) -> ReplicaStats {
-        todo!()
+        ReplicaStats { sessions: self.sessions.len(), outstanding: self.window.len(), ..self.stats }
     }
+
     /// Sessions by expiry time, for `dump`; ascending.
     pub fn session_buckets(&self) -> Vec<SessionBucket> {
-        todo!()
+        self.sessions.buckets()
     }
+
     /// The connection that holds a session.
     pub fn session_conn(&self, session: SessionId) -> Option<ConnId> {
-        let _ = session;
-        todo!()
+        self.sessions.get(session)?.conn
     }
+
     /// What happened since the last call.
     pub fn take_events(&mut self) -> Vec<NodeEvent> {
-        todo!()
+        std::mem::take(&mut self.events)
+    }
+
+    /// These sessions were heard of.
+    pub fn touch(&mut self, now: Now, sessions: &[SessionId]) {
+        for session in sessions {
+            self.sessions.touch(*session, now.mono_ms);
+        }
+    }
+
+    /// Expires sessions, sweeps containers and TTL nodes. Call it in every iteration of the loop: a gap between two
+    /// calls longer than a tick means that the process stood still, and then nothing expires before all sockets were
+    /// read.
+    pub fn tick(&mut self, now: Now, tree: &Tree, streams: &mut [Stream]) {
+        self.notice_gap(now, streams);
+        if self.hold.is_none() {
+            self.expire_due(now, tree, streams);
+        }
+        self.sweep_due(now, tree);
+        self.drain_sessions(now, tree);
     }
 }

@@ -4,6 +4,7 @@
 //! pops. Entries of one apply are one [`Batch`] that all shards share.
 
 use crate::ConnId;
+use crate::watches::Table;
 use ostler_model::{SessionId, Zxid};
 use ostler_tree::{Change, TxnResult};
 use std::collections::VecDeque;
@@ -61,8 +62,8 @@ pub enum DoneBody {
     Reply {
         /// Frame with length prefix and header.
         frame: Vec<u8>,
-        /// The read found what its watch needs.
-        register: bool,
+        /// The watch it asked for, if it is to be registered.
+        watch: Option<WatchOn>,
     },
     /// Runs at the shard, here: ping, whoAmI, watches, sync's echo, refusals.
     Local,
@@ -70,6 +71,13 @@ pub enum DoneBody {
     Undecodable,
     /// Nothing is answered: the session is closing, or the connection is gone.
     Dropped,
+}
+
+/// A one-shot watch that comes with a read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchOn {
+    pub(crate) table: Table,
+    pub(crate) path: Arc<str>,
 }
 
 /// One item of a stream.

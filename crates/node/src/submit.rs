@@ -24,7 +24,7 @@ pub enum SubmitItem {
         /// Negotiated, milliseconds.
         timeout_ms: i32,
     },
-    /// A write or a sync: decoded and checked by the replica.
+    /// A write: decoded and checked by the replica.
     Write {
         /// Which.
         op: OpCode,
@@ -46,8 +46,10 @@ pub enum SubmitItem {
         /// Identities at the moment it was received.
         ids: AuthIds,
     },
-    /// Something the shard itself will do when everything before it is done (sync too).
+    /// Something the shard itself will do when everything before it is done.
     Local,
+    /// A sync: the shard echoes its path when everything before it is done; a follower will ask its leader.
+    Sync,
     /// closeSession.
     Close {
         /// The client's number for it.

@@ -1,0 +1,225 @@
+//! Executing reads of the tree straight into an output buffer (client-protocol.md sections 10.6 and 15).
+//!
+//! Used by shards for their connections and by the replica for reads that stand behind a write.
+
+use crate::watches::Table;
+use ostler_model::{AuthId, ErrorCode, Request, SessionId, Text, Zxid, perms};
+use ostler_tree::{ChildCursor, NodeRef, Policy, Tree};
+use ostler_wire::client::{FrameWriter, ReplyHeader, encode_error};
+
+/// What a read is executed against, and on whose behalf.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) policy: &'a Policy,
+    pub(crate) ids: &'a [AuthId],
+    pub(crate) session: SessionId,
+    pub(crate) xid: i32,
+    /// For the reply's header: the tree's zxid, which the connection's shard has handled.
+    pub(crate) zxid: Zxid,
+}
+
+/// What a read leaves to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReadOutcome {
+    /// Answered.
+    Answered,
+    /// Answered, and if the request asked for a watch, it is to be registered in this table.
+    Watchable(Table),
+    /// Nothing was written: the listing is too long for one hold of the tree (rules.md 1.10).
+    TooLong,
+}
+
+/// Bounds of a listing that is answered in one go.
+#[derive(Clone, Copy)]
+pub(crate) struct ListingMax {
+    pub(crate) children: usize,
+    pub(crate) bytes: usize,
+}
+
+impl ListingMax {
+    /// No bound.
+    pub(crate) const NONE: ListingMax = ListingMax { children: usize::MAX, bytes: usize::MAX };
+}
+
+impl Reader<'_> {
+    fn header(&self, err: i32) -> ReplyHeader {
+        ReplyHeader { xid: self.xid, zxid: self.zxid, err }
+    }
+
+    fn refuse(&self, out: &mut Vec<u8>, code: ErrorCode) -> ReadOutcome {
+        encode_error(out, self.xid, self.zxid, Some(code));
+        ReadOutcome::Answered
+    }
+
+    /// The node at `path`, readable with one of the bits `needed`.
+    pub(crate) fn node(&self, path: &Text<'_>, needed: i32) -> Result<NodeRef<'_>, ErrorCode> {
+        let path = path.as_deref().ok_or(ErrorCode::MarshallingError)?;
+        let node = self.tree.node(path).ok_or(ErrorCode::NoNode)?;
+        if self.policy.allows(node.acl(), needed, self.ids) { Ok(node) } else { Err(ErrorCode::NoAuth) }
+    }
+
+    /// Executes one read and appends its reply. Anything but a read of the tree is answered with -5.
+    pub(crate) fn run(&self, request: &Request<'_>, listing: ListingMax, out: &mut Vec<u8>) -> ReadOutcome {
+        match request {
+            Request::GetData { path, .. } => self.get_data(path, out),
+            Request::Exists { path, .. } => self.exists(path, out),
+            Request::GetChildren { path, .. } => self.get_children(path, false, listing, out),
+            Request::GetChildren2 { path, .. } => self.get_children(path, true, listing, out),
+            Request::GetAcl { path } => self.get_acl(path, out),
+            Request::GetAllChildrenNumber { path } => self.get_all_children_number(path, out),
+            Request::GetEphemerals { prefix } => self.get_ephemerals(prefix, out),
+            _ => self.refuse(out, ErrorCode::MarshallingError),
+        }
+    }
+
+    fn get_data(&self, path: &Text<'_>, out: &mut Vec<u8>) -> ReadOutcome {
+        match self.node(path, perms::READ) {
+            Ok(node) => {
+                let mut frame = FrameWriter::reply(out, self.header(0));
+                frame.buffer(node.data());
+                frame.stat(&node.stat());
+                frame.finish();
+                ReadOutcome::Watchable(Table::Data)
+            }
+            Err(code) => self.refuse(out, code),
+        }
+    }
+
+    fn exists(&self, path: &Text<'_>, out: &mut Vec<u8>) -> ReadOutcome {
+        if path.as_deref().is_some_and(|path| path.contains('\0')) {
+            return self.refuse(out, ErrorCode::BadArguments);
+        }
+        match self.node(path, perms::READ) {
+            Ok(node) => {
+                let mut frame = FrameWriter::reply(out, self.header(0));
+                frame.stat(&node.stat());
+                frame.finish();
+                ReadOutcome::Watchable(Table::Data)
+            }
+            Err(code) => {
+                self.refuse(out, code);
+                // A watch for the node's creation is what exists is for.
+                if code == ErrorCode::NoNode { ReadOutcome::Watchable(Table::Data) } else { ReadOutcome::Answered }
+            }
+        }
+    }
+
+    fn get_children(&self, path: &Text<'_>, stat: bool, listing: ListingMax, out: &mut Vec<u8>) -> ReadOutcome {
+        let node = match self.node(path, perms::READ) {
+            Ok(node) => node,
+            Err(code) => return self.refuse(out, code),
+        };
+        let start = out.len();
+        let mut frame = FrameWriter::reply(out, self.header(0));
+        if !put_children(&mut frame, node, listing) {
+            out.truncate(start);
+            return ReadOutcome::TooLong;
+        }
+        if stat {
+            frame.stat(&node.stat());
+        }
+        frame.finish();
+        ReadOutcome::Watchable(Table::Child)
+    }
+
+    fn get_acl(&self, path: &Text<'_>, out: &mut Vec<u8>) -> ReadOutcome {
+        match self.node(path, perms::READ | perms::ADMIN) {
+            Ok(node) => match self.policy.readable_acl(node.acl(), self.ids) {
+                Some(acl) => {
+                    let mut frame = FrameWriter::reply(out, self.header(0));
+                    frame.acl(&acl);
+                    frame.stat(&node.stat());
+                    frame.finish();
+                    ReadOutcome::Answered
+                }
+                None => self.refuse(out, ErrorCode::NoAuth),
+            },
+            Err(code) => self.refuse(out, code),
+        }
+    }
+
+    fn get_all_children_number(&self, path: &Text<'_>, out: &mut Vec<u8>) -> ReadOutcome {
+        match self.node(path, perms::READ) {
+            Ok(node) => {
+                // Apache counts the paths that start with path + "/": for "" that includes "/" itself.
+                let below = node.descendants() + u64::from(path.as_deref() == Some(""));
+                let mut frame = FrameWriter::reply(out, self.header(0));
+                frame.int(i32::try_from(below).unwrap_or(i32::MAX));
+                frame.finish();
+                ReadOutcome::Answered
+            }
+            Err(code) => self.refuse(out, code),
+        }
+    }
+
+    fn get_ephemerals(&self, prefix: &Text<'_>, out: &mut Vec<u8>) -> ReadOutcome {
+        let prefix = prefix.as_deref().filter(|prefix| !matches!(prefix.trim(), "" | "/")).unwrap_or_default();
+        let mut paths = self.tree.ephemerals(self.session);
+        paths.retain(|path| path.starts_with(prefix));
+        let mut frame = FrameWriter::reply(out, self.header(0));
+        frame.vector(Some(&paths), |frame, path| frame.text(Some(path)));
+        frame.finish();
+        ReadOutcome::Answered
+    }
+
+    /// multiRead: results so far and -5 if an operation is none that may be read; `None` if the answer grew beyond
+    /// `bytes_max`.
+    pub(crate) fn multi_read(&self, ops: &[Request<'_>], bytes_max: usize, out: &mut Vec<u8>) -> Option<()> {
+        let start = out.len();
+        let legal = |op: &Request<'_>| {
+            matches!(op, Request::GetData { path: Some(_), .. } | Request::GetChildren { path: Some(_), .. })
+        };
+        let err = if ops.iter().all(legal) { 0 } else { ErrorCode::MarshallingError.code() };
+        let mut frame = FrameWriter::reply(out, self.header(err));
+        for op in ops.iter().take_while(|op| legal(op)) {
+            self.multi_read_one(op, &mut frame);
+            if frame.frame_bytes() > bytes_max {
+                out.truncate(start);
+                return None;
+            }
+        }
+        frame.multi_header(-1, true, -1);
+        frame.finish();
+        Some(())
+    }
+
+    fn multi_read_one(&self, op: &Request<'_>, frame: &mut FrameWriter<'_>) {
+        let (Request::GetData { path, .. } | Request::GetChildren { path, .. }) = op else { return };
+        match (self.node(path, perms::READ), op) {
+            (Err(code), _) => {
+                frame.multi_header(-1, false, code.code());
+                frame.int(code.code());
+            }
+            (Ok(node), Request::GetData { .. }) => {
+                frame.multi_header(ostler_model::OpCode::GetData.code(), false, 0);
+                frame.buffer(node.data());
+                frame.stat(&node.stat());
+            }
+            (Ok(node), _) => {
+                frame.multi_header(ostler_model::OpCode::GetChildren.code(), false, 0);
+                put_children(frame, node, ListingMax::NONE);
+            }
+        }
+    }
+}
+
+/// Appends the vector of a node's children; false if it passes the bounds (the frame is then spoilt).
+fn put_children(frame: &mut FrameWriter<'_>, node: NodeRef<'_>, listing: ListingMax) -> bool {
+    if node.num_children() > listing.children {
+        return false;
+    }
+    let count_at = frame.reserve_int();
+    let start = frame.frame_bytes();
+    let mut count = 0;
+    node.list(&mut ChildCursor::default(), |name| {
+        frame.text(Some(name));
+        count += 1;
+        frame.frame_bytes() - start <= listing.bytes
+    });
+    if frame.frame_bytes() - start > listing.bytes {
+        return false;
+    }
+    frame.set_int(count_at, count);
+    true
+}

@@ -1,0 +1,52 @@
+//! From a checked request to a transaction with a zxid, a record for the log and a place in the window.
+
+use super::{Append, Proposed, Replica};
+use crate::{Now, Origin};
+use ostler_model::{AuthIds, Request, SessionId, Txn, TxnHeader, Zxid};
+use ostler_tree::{Caller, Tree};
+use ostler_wire::txn::{DIGEST_VERSION, TxnDigest, encode};
+
+impl Replica {
+    /// The zxid that the next proposal will have; only proposing consumes it.
+    fn next_zxid(&self) -> Zxid {
+        // Alone, nobody can be elected instead when the counter is used up: a new epoch begins by itself.
+        self.last_proposed.next().unwrap_or_else(|| Zxid::new(self.last_proposed.epoch() + 1, 1))
+    }
+
+    fn next_header(&self, now: Now, session: SessionId, cxid: i32) -> TxnHeader {
+        TxnHeader { session, cxid, zxid: self.next_zxid(), time_ms: now.wall_ms }
+    }
+
+    /// Checks `request` against everything proposed so far and proposes what becomes of it.
+    pub(super) fn propose(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        (session, cxid): (SessionId, i32),
+        ids: &AuthIds,
+        request: &Request<'_>,
+        origin: Option<Origin>,
+    ) {
+        let header = self.next_header(now, session, cxid);
+        let caller = Caller { ids };
+        let prepared = self.overlay.prepare(tree, &self.config.policy, &caller, header, request);
+        self.push(header, prepared.txn, prepared.digest, origin);
+    }
+
+    /// Proposes a transaction that changes nothing (a refusal that consumes a zxid).
+    pub(super) fn propose_error(&mut self, now: Now, (session, cxid): (SessionId, i32), txn: Txn, origin: Origin) {
+        assert!(txn.is_error(), "only refusals go unprepared");
+        let header = self.next_header(now, session, cxid);
+        self.push(header, txn, None, Some(origin));
+    }
+
+    fn push(&mut self, header: TxnHeader, txn: Txn, digest: Option<i64>, origin: Option<Origin>) {
+        let in_record = digest.map(|tree_digest| TxnDigest { version: DIGEST_VERSION, tree_digest });
+        let mut record = Vec::with_capacity(128);
+        encode(&mut record, &header, &txn, in_record);
+        self.last_proposed = header.zxid;
+        self.stats.proposed += 1;
+        self.appends.push(Append { zxid: header.zxid, record });
+        self.window.push_back(Proposed { header, txn, digest, origin });
+    }
+}

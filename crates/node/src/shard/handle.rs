@@ -1,0 +1,184 @@
+//! What a shard does with the items of its stream: S1 of rules.md section 2. Needs no tree, no lock, no submit.
+
+use super::Shard;
+use super::conn::Away;
+use crate::reply::encode_result;
+use crate::{Batch, CloseReason, ConnId, Done, DoneBody, Entry, Item, Origin};
+use ostler_model::{ErrorCode, WatchMode, limits, perms};
+use ostler_tree::{Change, TxnResult};
+use ostler_wire::client::{encode_error, encode_event};
+
+impl Shard {
+    pub(super) fn handle(&mut self, item: Item) {
+        match item {
+            Item::Batch { batch, dones } => self.batch(&batch, dones),
+            Item::Done(done) => self.done(done),
+            Item::Evict(conn) => {
+                if let Some(slot) = self.live_slot(conn) {
+                    self.close(slot, CloseReason::Moved);
+                }
+            }
+            Item::Attached { conn, session, timeout_ms } => {
+                self.away_total -= 1;
+                if let Some(slot) = self.live_slot(conn) {
+                    self.attached(slot, session, timeout_ms);
+                }
+            }
+            Item::Probe { conn, session } => self.probes.push((self.turn, conn, session)),
+            Item::ReadOnce => self.read_once = Some(self.turn),
+        }
+    }
+
+    fn batch(&mut self, batch: &Batch, dones: Vec<(usize, Done)>) {
+        let mut dones = dones.into_iter().peekable();
+        for (index, entry) in batch.entries.iter().enumerate() {
+            self.entry(entry, &batch.changes[entry.changes.clone()]);
+            while let Some((_, done)) = dones.next_if(|(behind, _)| *behind == index + 1) {
+                self.done(done);
+            }
+        }
+        assert!(dones.peek().is_none(), "every answer stands behind an entry of its batch");
+    }
+
+    /// One applied transaction: first its watches, then the reply if its connection lives here.
+    fn entry(&mut self, entry: &Entry, changes: &[Change]) {
+        let next = entry.zxid;
+        assert!(self.handled.is_followed_by(next), "entry {next} behind {}: a hole in the stream", self.handled);
+        for change in changes {
+            self.fire(entry, change);
+            self.note_in_listings(change);
+        }
+        self.handled = next;
+        if let Some(origin) = entry.origin.filter(|origin| origin.conn.shard() == self.index) {
+            self.away_total -= 1;
+            if let Some(slot) = self.live_slot(origin.conn) {
+                self.reply_to_write(slot, origin, entry);
+            }
+        }
+        if entry.result == TxnResult::SessionClosed
+            && let Some(slot) = self.sessions.get(&entry.session).copied()
+        {
+            self.close(slot as usize, CloseReason::Expired);
+        }
+    }
+
+    fn fire(&mut self, entry: &Entry, change: &Change) {
+        if self.watches.is_empty() {
+            return;
+        }
+        let Shard { watches, conns, pool, dirty, config, stats, overflowing, .. } = self;
+        watches.fire(change, |event| {
+            let conn = conns[event.slot as usize].as_deref_mut().expect("watches end with their connection");
+            if !config.policy.allows(event.acl, perms::READ, &conn.ids) {
+                return;
+            }
+            if conn.output.len() > limits::OUTPUT_HARD_MAX {
+                overflowing.push(conn.id);
+                return;
+            }
+            encode_event(conn.output.tail(pool), entry.zxid, event.kind, event.path);
+            conn.figures.sent += 1;
+            stats.packets_sent += 1;
+            if !conn.dirty {
+                conn.dirty = true;
+                dirty.push(conn.id);
+            }
+        });
+        while let Some(conn) = self.overflowing.pop() {
+            self.give_up(conn);
+        }
+    }
+
+    fn reply_to_write(&mut self, slot: usize, origin: Origin, entry: &Entry) {
+        if entry.result == TxnResult::SessionCreated {
+            let timeout_ms = self.conn(slot).timeout_ms;
+            self.attached(slot, entry.session, Some(timeout_ms));
+            return;
+        }
+        let away = self.come_back(slot, origin);
+        if self.overflows(slot) {
+            return;
+        }
+        if entry.result == TxnResult::Error(ErrorCode::SessionMoved.code()) {
+            self.close(slot, CloseReason::Moved);
+            return;
+        }
+        let now = self.now;
+        let Shard { conns, pool, stats, .. } = self;
+        let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
+        encode_result(conn.output.tail(pool), away.xid, entry.zxid, &entry.result);
+        conn.count_reply(stats, now, (away.op, away.xid), entry.zxid, away.received_ms);
+        self.mark_dirty(slot);
+        if entry.result == TxnResult::SessionClosed {
+            self.close(slot, CloseReason::Client);
+        }
+    }
+
+    /// An answer of the replica that is no transaction.
+    fn done(&mut self, done: Done) {
+        assert_eq!(done.zxid, self.handled, "{:?}: an answer stands exactly behind what it saw", done.origin);
+        self.away_total -= 1;
+        let Some(slot) = self.live_slot(done.origin.conn) else { return };
+        let away = self.come_back(slot, done.origin);
+        if self.overflows(slot) {
+            return;
+        }
+        match done.body {
+            DoneBody::Local => {
+                self.run_local(slot, (away.op, away.xid), &away.body, done.zxid, away.received_ms);
+            }
+            DoneBody::Dropped => {}
+            DoneBody::Undecodable => {
+                let out = self.output_of(slot);
+                encode_error(out, away.xid, done.zxid, Some(ErrorCode::MarshallingError));
+                self.answered(slot, &away, done.zxid);
+            }
+            DoneBody::Reply { frame, watch } => {
+                if let Some(watch) = watch {
+                    self.watches.add(slot as u32, &watch.path, watch.table, WatchMode::Standard);
+                }
+                self.output_of(slot).extend_from_slice(&frame);
+                self.answered(slot, &away, done.zxid);
+            }
+        }
+    }
+
+    fn answered(&mut self, slot: usize, away: &Away, zxid: ostler_model::Zxid) {
+        let now = self.now;
+        let Shard { conns, stats, .. } = self;
+        let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
+        conn.count_reply(stats, now, (away.op, away.xid), zxid, away.received_ms);
+        self.mark_dirty(slot);
+    }
+
+    /// A request is back: the first that went away.
+    fn come_back(&mut self, slot: usize, origin: Origin) -> Away {
+        let conn = self.conn_mut(slot);
+        let away = conn.away.pop_front().expect("something is away");
+        assert_eq!(away.seq, origin.seq, "{:?}: answers come in the order of the requests", conn.id);
+        if conn.away.is_empty() && conn.waits_for_away {
+            conn.waits_for_away = false;
+            self.make_ready(slot);
+        }
+        away
+    }
+
+    /// True (and the end of the connection) if so much output is waiting that nothing may be added. One reply may
+    /// exceed the bound alone, so this is asked before.
+    pub(super) fn overflows(&mut self, slot: usize) -> bool {
+        let conn = self.conn(slot);
+        let (id, overflows) = (conn.id, conn.output.len() > limits::OUTPUT_HARD_MAX);
+        if overflows {
+            self.give_up(id);
+        }
+        overflows
+    }
+
+    /// The client does not read: its output is thrown away.
+    fn give_up(&mut self, conn: ConnId) {
+        let Some(slot) = self.live_slot(conn) else { return };
+        let Shard { conns, pool, .. } = self;
+        conns[slot].as_deref_mut().expect("just found").output.release(pool);
+        self.close(slot, CloseReason::SlowReader);
+    }
+}
