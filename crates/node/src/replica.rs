@@ -114,7 +114,7 @@ impl Replica {
             sessions.open(session, timeout_ms, None, now.mono_ms);
         }
         Replica {
-            overlay: Overlay::new(),
+            overlay: Overlay::new(config.seed),
             sessions,
             next_session: SessionId::first_of(config.server_id, now.wall_ms),
             lanes: HashMap::with_hasher(FixedState::with_seed(config.seed)),

@@ -4,7 +4,7 @@ use super::Replica;
 use super::sessions::Life;
 use super::sweep::Drain;
 use crate::{ConnId, Item, Now, Origin, Stream};
-use ostler_model::{AuthIds, Request, SessionId, Txn, limits};
+use ostler_model::{AuthIds, Request, SessionId, limits};
 use ostler_tree::Tree;
 use std::sync::Arc;
 
@@ -89,11 +89,7 @@ impl Replica {
     /// Begins the end of a session: one transaction, unless it has so many ephemerals that they go first.
     pub(super) fn close_session(&mut self, now: Now, tree: &Tree, session: SessionId, request: Option<(Origin, i32)>) {
         self.sessions.leave_bucket(session, Life::Closing);
-        // What is pending adds to what the tree has; a multi can add so much that it is waited for.
-        let own = |pending: &&super::Proposed| pending.header.session == session;
-        let multi = self.window.iter().filter(own).any(|pending| matches!(pending.txn, Txn::Multi(_)));
-        let pending = self.window.iter().filter(own).count();
-        if multi || pending > limits::CLOSE_SESSION_PATHS_MAX || is_too_much(&tree.ephemerals(session), pending) {
+        if is_too_much(&self.overlay.ephemerals(tree, session)) {
             self.drains.push_back(Drain::new(session, request, self.last_proposed));
         } else {
             self.propose_close(now, tree, session, request);
@@ -107,8 +103,8 @@ impl Replica {
     }
 }
 
-/// True if these ephemerals, and a few pending ones, are too much for one closeSession transaction (BUG-24).
-pub(super) fn is_too_much(paths: &[String], pending: usize) -> bool {
+/// True if these ephemerals are too much for one closeSession transaction (BUG-24).
+pub(super) fn is_too_much(paths: &[String]) -> bool {
     let bytes: usize = paths.iter().map(|path| path.len() + 4).sum();
-    paths.len() + pending > limits::CLOSE_SESSION_PATHS_MAX || bytes > limits::CLOSE_SESSION_BYTES_MAX
+    paths.len() > limits::CLOSE_SESSION_PATHS_MAX || bytes > limits::CLOSE_SESSION_BYTES_MAX
 }

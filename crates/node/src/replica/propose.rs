@@ -3,7 +3,7 @@
 use super::{Append, Proposed, Replica};
 use crate::{Now, Origin};
 use ostler_model::{AuthIds, Request, SessionId, Txn, TxnHeader, Zxid};
-use ostler_tree::{Caller, Tree};
+use ostler_tree::{Caller, Prepared, Tree};
 use ostler_wire::txn::{DIGEST_VERSION, TxnDigest, encode};
 
 impl Replica {
@@ -33,11 +33,11 @@ impl Replica {
         self.push(header, prepared.txn, prepared.digest, origin);
     }
 
-    /// Proposes a transaction that changes nothing (a refusal that consumes a zxid).
-    pub(super) fn propose_error(&mut self, now: Now, (session, cxid): (SessionId, i32), txn: Txn, origin: Origin) {
-        assert!(txn.is_error(), "only refusals go unprepared");
+    /// Proposes what a multi becomes that does not decode.
+    pub(super) fn propose_malformed(&mut self, now: Now, (session, cxid): (SessionId, i32), origin: Origin) {
         let header = self.next_header(now, session, cxid);
-        self.push(header, txn, None, Some(origin));
+        let prepared = Prepared::malformed();
+        self.push(header, prepared.txn, prepared.digest, Some(origin));
     }
 
     fn push(&mut self, header: TxnHeader, txn: Txn, digest: Option<i64>, origin: Option<Origin>) {

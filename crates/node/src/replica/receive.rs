@@ -6,7 +6,7 @@ use super::sessions::Life;
 use crate::reads::{ListingMax, ReadOutcome, Reader};
 use crate::stream::WatchOn;
 use crate::{ConnId, Done, DoneBody, Item, NodeEvent, Now, Origin, Stream, Submit, SubmitItem};
-use ostler_model::{AuthId, AuthIds, ErrorCode, OpCode, Request, SessionId, Txn};
+use ostler_model::{AuthId, AuthIds, OpCode, Request, SessionId};
 use ostler_tree::Tree;
 use ostler_wire::client::decode_request;
 use ostler_wire::jute::DecodeError;
@@ -95,7 +95,7 @@ impl Replica {
             Ok(request) => self.propose(now, tree, caller, ids, &request, Some(origin)),
             // Of what does not decode, only a multi consumes a zxid, and not for a null ACL vector (section 20).
             Err(error) if op == OpCode::Multi && error != DecodeError::MultiNullAcl => {
-                self.propose_error(now, caller, Txn::Error(ErrorCode::MarshallingError), origin);
+                self.propose_malformed(now, caller, origin);
             }
             Err(_) => return Some(Work::Undecodable),
         }

@@ -2,7 +2,6 @@
 //! TTL nodes (client-protocol.md section 16), and emptying sessions with very many ephemerals before they close.
 
 use super::Replica;
-use super::expiry::is_too_much;
 use crate::{Now, Origin};
 use ostler_model::{AuthId, AuthIds, Delete, Owner, Request, SessionId, Zxid};
 use ostler_tree::{SweepCursor, Tree};
@@ -85,10 +84,7 @@ impl Replica {
                 self.drains.push_front(drain);
                 return;
             }
-            let paths = drain.paths.get_or_insert_with(|| {
-                let paths = tree.ephemerals(drain.session);
-                if is_too_much(&paths, 0) { paths.into() } else { VecDeque::new() }
-            });
+            let paths = drain.paths.get_or_insert_with(|| tree.ephemerals(drain.session).into());
             let server: AuthIds = Arc::from([AuthId { scheme: "super".into(), id: String::new() }]);
             while let Some(path) = if self.has_room() { paths.pop_front() } else { None } {
                 let request = Request::Delete(Delete { path: Some(path.into()), version: -1 });
