@@ -17,7 +17,8 @@ use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use ostler_node::{DigestAlgorithm, NodeConfig, Replica, Shard, Stream};
 use ostler_store::{
-    DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, recover,
+    DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, SnapshotFormat,
+    recover,
 };
 use ostler_tree::{Policy, Schemes, TreeConfig};
 use std::collections::hash_map::RandomState;
@@ -76,7 +77,8 @@ pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
     let log = Log::new(RealDisk, log_config(&config, &dirs, random.hash_one(2)));
     let slow_sync = Duration::from_millis(config.log.slow_sync_ms);
     let log = LogThread::start(log, tree.zxid(), config.log.batch_max, slow_sync, Arc::clone(&doorbell))?;
-    let mut snapshots = start_snapshots(&config, &dirs, &doorbell)?;
+    let bell = Arc::clone(&doorbell);
+    let mut snapshots = Snapshots::start(RealDisk, dirs.clone(), snapshot_format(&config), move || bell.ring())?;
     if config.purge.interval_hours > 0 {
         purge_thread::start(RealDisk, dirs.clone(), config.purge.retain, config.purge.interval_hours)?;
     }
@@ -135,6 +137,7 @@ fn recover_data(config: &Config, dirs: &DataDirs, tree: TreeConfig) -> Result<Re
         trust_empty: config.snapshot.trust_empty,
         autocreate: config.snapshot.create_db,
         accept_gap: config.snapshot.accept_gap,
+        format: snapshot_format(config),
         ..RecoverOptions::new(tree)
     };
     let mut said = Instant::now();
@@ -167,8 +170,9 @@ fn report_recovery(facts: &RecoveryFacts, took: Duration) {
         let count = facts.digest_mismatches;
         warn!(%zxid, count, "the digest of the tree does not match the log's from {zxid} on; hint: compare with a backup or another server");
     }
-    if facts.orphans_removed > 0 {
-        warn!(removed = facts.orphans_removed, "ephemeral nodes without a session were removed");
+    if let Some(first) = facts.orphans_removed.first() {
+        let removed = facts.orphans_removed.len();
+        warn!(removed, "{removed} ephemeral nodes without a session were removed, the first one {first}");
     }
     let took_ms = took.as_millis() as u64;
     if facts.created {
@@ -202,21 +206,17 @@ fn log_config(config: &Config, dirs: &DataDirs, seed: u64) -> LogConfig {
     }
 }
 
-fn start_snapshots(config: &Config, dirs: &DataDirs, doorbell: &Arc<Doorbell>) -> Result<Snapshots, ServerError> {
+fn snapshot_format(config: &Config) -> SnapshotFormat {
     let compression = match config.snapshot.compression {
         Compression::Plain => ostler_store::Compression::None,
         Compression::Gzip => ostler_store::Compression::Gzip,
         Compression::Snappy => ostler_store::Compression::Snappy,
     };
-    let doorbell = Arc::clone(doorbell);
-    Snapshots::start(
-        RealDisk,
-        dirs.clone(),
+    SnapshotFormat {
         compression,
-        config.snapshot.digest,
-        config.snapshot.last_zxid_section,
-        move || doorbell.ring(),
-    )
+        digest_section: config.snapshot.digest,
+        last_zxid_section: config.snapshot.last_zxid_section,
+    }
 }
 
 fn node_config(config: &Config, seed: u64) -> NodeConfig {

@@ -4,7 +4,7 @@
 use crate::metrics::Metrics;
 use ostler_node::{CloseReason, NodeEvent, Now};
 use std::io;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Lines of one kind are this far apart.
 const INTERVAL_MS: u64 = 1_000;
@@ -71,6 +71,10 @@ impl EventLog {
                     );
                 }
             }
+            NodeEvent::DigestMismatch { zxid } => {
+                metrics.digest_mismatches_count += 1;
+                error!(%zxid, "the tree is not what was foreseen for {zxid}; hint: this is a bug of Ostler or bad memory, please report it");
+            }
             NodeEvent::ConnectionRefused { peer } => {
                 if let Some(suppressed) = self.refused.pass(now) {
                     warn!(
@@ -90,7 +94,11 @@ impl EventLog {
                 }
                 let quiet = matches!(
                     reason,
-                    CloseReason::Client | CloseReason::Command | CloseReason::Moved | CloseReason::Expired
+                    CloseReason::Client
+                        | CloseReason::Command
+                        | CloseReason::Moved
+                        | CloseReason::Expired
+                        | CloseReason::Shutdown
                 );
                 if quiet {
                     debug!(?conn, %peer, %session, "connection closed: {}", reason_text(*reason));
@@ -120,6 +128,8 @@ fn reason_text(reason: CloseReason) -> String {
         CloseReason::BadOperation(op) => format!("operation {op} is not for clients"),
         CloseReason::SlowReader => "it does not read its replies and events".to_owned(),
         CloseReason::InputLimit => "too many unfinished requests in memory".to_owned(),
+        CloseReason::AnswerTooLong => "the answer to one request grew beyond its bound".to_owned(),
+        CloseReason::Shutdown => "the server stops".to_owned(),
         CloseReason::Command => "four-letter word answered".to_owned(),
     }
 }

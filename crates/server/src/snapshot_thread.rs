@@ -6,9 +6,7 @@
 
 use crate::error::ServerError;
 use ostler_model::{Zxid, limits};
-use ostler_store::{
-    Compression, DataDirs, Disk, SnapshotEnd, SnapshotFile, StoreError, encode_node, encode_snapshot_start,
-};
+use ostler_store::{DataDirs, Disk, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start};
 use ostler_tree::{Tree, Walk};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -22,7 +20,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 enum Message {
     Start(Zxid),
     Chunk(Vec<u8>),
-    End(SnapshotEnd),
+    /// Zxid and digest of the tree when the walk was over.
+    End(Zxid, i64),
 }
 
 /// How a snapshot ended.
@@ -65,8 +64,6 @@ pub struct Snapshots {
     from_thread: Receiver<Result<u64, StoreError>>,
     thread: Option<JoinHandle<()>>,
     running: Option<Running>,
-    digest: bool,
-    last_zxid_section: bool,
 }
 
 impl Snapshots {
@@ -77,25 +74,16 @@ impl Snapshots {
     pub fn start<D: Disk>(
         disk: D,
         dirs: DataDirs,
-        compression: Compression,
-        digest: bool,
-        last_zxid_section: bool,
+        format: SnapshotFormat,
         wake: impl Fn() + Send + 'static,
     ) -> Result<Snapshots, ServerError> {
         let (to_thread, messages) = sync_channel(CHUNKS_MAX);
         let (results, from_thread) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("snapshot".to_owned())
-            .spawn(move || write_files(&disk, &dirs, compression, &messages, &results, wake))
+            .spawn(move || write_files(&disk, &dirs, format, &messages, &results, wake))
             .map_err(ServerError::system("start the snapshot thread"))?;
-        Ok(Snapshots {
-            to_thread: Some(to_thread),
-            from_thread,
-            thread: Some(thread),
-            running: None,
-            digest,
-            last_zxid_section,
-        })
+        Ok(Snapshots { to_thread: Some(to_thread), from_thread, thread: Some(thread), running: None })
     }
 
     /// True while one is under way.
@@ -150,12 +138,7 @@ impl Snapshots {
             }
             Stage::Ending => {
                 running.stage = Stage::Writing;
-                let end = SnapshotEnd {
-                    zxid: tree.zxid(),
-                    digest: self.digest.then(|| tree.digest()),
-                    last_zxid_section: self.last_zxid_section,
-                };
-                self.send(Message::End(end));
+                self.send(Message::End(tree.zxid(), tree.digest()));
                 false
             }
             Stage::Writing => false,
@@ -207,7 +190,7 @@ impl Snapshots {
 fn write_files<D: Disk>(
     disk: &D,
     dirs: &DataDirs,
-    compression: Compression,
+    format: SnapshotFormat,
     messages: &Receiver<Message>,
     results: &SyncSender<Result<u64, StoreError>>,
     wake: impl Fn(),
@@ -215,15 +198,15 @@ fn write_files<D: Disk>(
     let mut file: Option<SnapshotFile<D>> = None;
     while let Ok(message) = messages.recv() {
         let outcome = match (message, file.take()) {
-            (Message::Start(zxid), _) => {
-                SnapshotFile::create(disk, dirs, zxid, compression).map(|open| file = Some(open))
-            }
+            (Message::Start(zxid), _) => SnapshotFile::create(disk, dirs, zxid, format).map(|open| file = Some(open)),
             (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
-            (Message::End(end), Some(open)) => open.seal(end).and_then(|sealed| sealed.publish()).map(|bytes| {
-                report(results, Ok(bytes));
-            }),
+            (Message::End(zxid, digest), Some(open)) => {
+                open.seal(zxid, digest).and_then(|sealed| sealed.publish()).map(|bytes| {
+                    report(results, Ok(bytes));
+                })
+            }
             // What was on its way when a snapshot failed, up to the next start.
-            (Message::Chunk(_) | Message::End(_), None) => Ok(()),
+            (Message::Chunk(_) | Message::End(..), None) => Ok(()),
         };
         if let Err(error) = outcome {
             report(results, Err(error));

@@ -128,8 +128,8 @@ impl Words {
             }
             "cons" => people::connections(&scene.shard.connections(), true),
             "dump" => dump(scene),
-            "wchs" => people::watch_summary(&scene.shard.watches()),
-            "wchc" => people::watches_by_session(&scene.shard.watches()),
+            "wchs" => people::watch_summary(&scene.shard.watches(), &scene.shard.watching_sessions()),
+            "wchc" => people::watches_by_session(&scene.shard.watches(), &scene.shard.watching_sessions()),
             "wchp" => people::watches_by_path(&scene.shard.watches()),
             "mntr" => info::monitor(scene),
             _ => return Answer::Silence,

@@ -9,8 +9,9 @@ use std::fmt::Write;
 pub fn connections(connections: &[ConnStats], long: bool) -> String {
     let mut out = String::new();
     for conn in connections {
-        // Apache prints the interest of its selector: 1 read, 4 write.
-        let interest = i32::from(conn.reading) + 4 * i32::from(conn.writing);
+        // Apache prints the interest of its selector: 1 read, 4 write, 0 while it answers a four-letter word.
+        let answering = conn.session == SessionId::NONE && conn.received > 0;
+        let interest = if answering { 0 } else { i32::from(conn.reading) + 4 * i32::from(conn.writing) };
         let _ = write!(
             out,
             " /{}[{interest:x}](queued={},recved={},sent={}",
@@ -116,17 +117,14 @@ pub fn connection_sets(out: &mut String, buckets: &[(String, Vec<(String, i64)>)
 }
 
 /// `wchs`.
-pub fn watch_summary(watches: &[(String, Vec<SessionId>)]) -> String {
+pub fn watch_summary(watches: &[(String, Vec<SessionId>)], sessions: &[SessionId]) -> String {
     let total: usize = watches.iter().map(|(_, sessions)| sessions.len()).sum();
-    let mut sessions: Vec<SessionId> = watches.iter().flat_map(|(_, sessions)| sessions.iter().copied()).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
     format!("{} connections watching {} paths\nTotal watches:{total}\n", sessions.len(), watches.len())
 }
 
-/// `wchc`.
-pub fn watches_by_session(watches: &[(String, Vec<SessionId>)]) -> String {
-    let mut by_session: BTreeMap<SessionId, Vec<&str>> = BTreeMap::new();
+/// `wchc`. A session stays listed when all its watches have fired.
+pub fn watches_by_session(watches: &[(String, Vec<SessionId>)], sessions: &[SessionId]) -> String {
+    let mut by_session: BTreeMap<SessionId, Vec<&str>> = sessions.iter().map(|&id| (id, Vec::new())).collect();
     for (path, sessions) in watches {
         for session in sessions {
             by_session.entry(*session).or_default().push(path);
@@ -163,8 +161,9 @@ mod tests {
     #[test]
     fn watches_in_three_views() {
         let watches = [("/a".to_owned(), vec![SessionId(1), SessionId(2)]), ("/b".to_owned(), vec![SessionId(2)])];
-        assert_eq!(watch_summary(&watches), "2 connections watching 2 paths\nTotal watches:3\n");
-        assert_eq!(watches_by_session(&watches), "0x1\n\t/a\n0x2\n\t/a\n\t/b\n\n");
+        let sessions = [SessionId(1), SessionId(2), SessionId(3)];
+        assert_eq!(watch_summary(&watches, &sessions), "3 connections watching 2 paths\nTotal watches:3\n");
+        assert_eq!(watches_by_session(&watches, &sessions), "0x1\n\t/a\n0x2\n\t/a\n\t/b\n0x3\n\n");
         assert_eq!(watches_by_path(&watches), "/a\n\t0x1\n\t0x2\n/b\n\t0x2\n\n");
     }
 

@@ -220,8 +220,8 @@ impl PendingNodes {
                 break;
             }
             self.changes.pop_front();
-            // Touched again later: a later element of the queue stands for it.
-            if entry(&self.entries, slot).changed <= zxid {
+            // Touched again later, perhaps by a transaction that is applied too: a later element stands for it.
+            if entry(&self.entries, slot).changed == changed {
                 self.forget(slot);
             }
         }
