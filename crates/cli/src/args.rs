@@ -37,6 +37,8 @@ pub struct Args {
 pub enum Command {
     /// Run a server: on port 2181 with data in ./ostler-data, or as a configuration file says.
     Serve(Serve),
+    /// Load a server and measure throughput, latency and, with --pid, what an operation costs it.
+    Bench(ostler_bench::Args),
 }
 
 #[derive(ClapArgs, Debug)]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
     let (rest, properties) = args::split_properties(std::env::args());
     let args = Args::parse_from(rest);
     let mut inputs = match args.command {
+        Some(Command::Bench(bench)) => return bench::run(&bench),
         Some(Command::Serve(serve)) => {
             ostler_server::logging::start(serve.log.format.into(), serve.log.level.into());
             serve.inputs()
