@@ -127,6 +127,7 @@ impl Turns {
         self.doorbell.doze();
         let urgent = desk.more
             || desk.accepting
+            || self.shard.has_work()
             || desk.sockets.has_to_read()
             || self.log.synced() > self.tree.zxid()
             || self.stop.is_set() && until.is_none();
