@@ -19,6 +19,8 @@
 
 mod config;
 mod event;
+#[cfg(any(test, feature = "harness"))]
+pub mod harness;
 mod ids;
 mod reads;
 mod replica;
@@ -35,3 +37,6 @@ pub use replica::{Append, Applied, Replica, ReplicaStats, SessionBucket};
 pub use shard::{Command, ConnStats, ConnStatus, Shard, ShardStats, Turn};
 pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream, WatchOn};
 pub use submit::{Outbox, Submit, SubmitItem};
+
+#[cfg(test)]
+mod tests;

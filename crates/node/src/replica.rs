@@ -195,6 +195,12 @@ impl Replica {
         }
     }
 
+    #[cfg(any(test, feature = "mutants"))]
+    #[allow(dead_code, reason = "used by the harness")]
+    pub(crate) fn set_config(&mut self, config: Arc<NodeConfig>) {
+        self.config = config;
+    }
+
     /// Expires sessions, sweeps containers and TTL nodes. Call it in every iteration of the loop: a gap between two
     /// calls longer than a tick means that the process stood still, and then nothing expires before all sockets were
     /// read.

@@ -287,6 +287,17 @@ impl Shard {
         self.handled
     }
 
+    /// True if `take_dirty` has something to say.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    #[cfg(any(test, feature = "mutants"))]
+    #[allow(dead_code, reason = "used by the harness")]
+    pub(crate) fn set_config(&mut self, config: Arc<NodeConfig>) {
+        self.config = config;
+    }
+
     fn has_credit(&self) -> bool {
         self.away_total < self.credits
     }

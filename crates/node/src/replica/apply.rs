@@ -115,6 +115,19 @@ impl Replica {
         }
     }
 
+    /// Mutant `PublishLater`: true if something waits for `publish_held`.
+    #[cfg(any(test, feature = "mutants"))]
+    pub fn holds_back(&self, shard: usize) -> bool {
+        self.unpublished.get(shard).is_some_and(|held| !held.is_empty())
+    }
+
+    /// Mutant `Blocking`: true if the replica waits for room in a stream.
+    #[cfg(any(test, feature = "mutants"))]
+    pub fn is_blocked(&self, streams: &[Stream]) -> bool {
+        let full = streams.iter().any(|stream| stream.batches() >= self.config.stream_batches_max);
+        full && self.window.front().is_some_and(|next| next.header.zxid <= self.committed())
+    }
+
     /// Mutant `PublishLater`: hands over one batch that `apply` should have published.
     #[cfg(any(test, feature = "mutants"))]
     pub fn publish_held(&mut self, shard: usize, stream: &mut Stream) -> bool {
