@@ -20,14 +20,20 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Reads `count=1,bytes=2=;byteHardLimit=3;countHardLimit=4`. `None` if a value is not a number.
+    /// Reads `count=1,bytes=2=;byteHardLimit=3;countHardLimit=4`. `None` if a pair has no
+    /// value or one that is not a number (tried on Apache 3.9.3, where that refuses every write below).
     pub fn parse(text: &[u8]) -> Option<Quota> {
         let text = core::str::from_utf8(text).ok()?;
         let mut quota = Quota { count: -1, bytes: -1, others: BTreeMap::new() };
-        for pair in text.split([',', ';']).filter(|pair| !pair.is_empty()) {
-            let mut parts = pair.split('=');
-            let key = parts.next().unwrap_or_default();
-            let value = match parts.next()? {
+        let text = text.trim_end_matches([',', ';']);
+        for (i, pair) in text.split([',', ';']).enumerate() {
+            // A run of separators is one; before the first pair there is none.
+            if pair.is_empty() && (i > 0 || text.is_empty()) {
+                continue;
+            }
+            // What follows a second '=' does not count: Apache's own limits have "bytes=-1=;byteHardLimit=10".
+            let (key, value) = pair.trim_end_matches('=').split_once('=')?;
+            let value = match value.split('=').next().unwrap_or_default() {
                 "" => -1,
                 value => value.parse().ok()?,
             };
@@ -178,10 +184,23 @@ mod tests {
         {
             assert_eq!(Quota::parse(text.as_bytes()).unwrap().to_text(), text);
         }
-        let quota = Quota::parse(b"count=5,bytes=-1=;byteHardLimit=;countHardLimit=7").unwrap();
+        let quota = Quota::parse(b"count=5,bytes=-1=;byteHardLimit==9;countHardLimit=7=8").unwrap();
         assert_eq!((quota.count, quota.hard_count(), quota.hard_bytes()), (5, 7, -1));
         assert_eq!(Quota::parse(b"").unwrap().to_text(), "count=-1,bytes=-1");
-        for bad in [&b"count=x,bytes=2"[..], b"junk", b"\xff", b"count=1.5"] {
+        for empty in [&b","[..], b"=5", b"count=-1;", b";,;"] {
+            assert_eq!(Quota::parse(empty).map(|quota| quota.count), Some(-1));
+        }
+        for bad in [
+            &b"count=x,bytes=2"[..],
+            b"junk",
+            b"\xff",
+            b"count=1.5",
+            b"count=",
+            b"count==",
+            b"=",
+            b",count=5",
+            b"count= 1",
+        ] {
             assert_eq!(Quota::parse(bad), None);
         }
     }

@@ -103,6 +103,10 @@ fn addresses_match_by_prefix() {
 
 #[test]
 fn ip_ids() {
+    // The odd ones tried on Apache 3.9.3.
+    for good in ["+1.2.3.4", "01.2.3.4", "1.2.3.-0", "1.2.3.4/08", "1.2.3.4/+8"] {
+        assert!(id_syntax::is_ip(good), "{good}");
+    }
     for good in ["1.2.3.4", "0.0.0.0/0", "255.255.255.255/32", "::1", "fe80::/10", "::/128", "1:2:3:4:5:6:7:8"] {
         assert!(id_syntax::is_ip(good), "{good}");
     }
@@ -130,10 +134,10 @@ fn ip_ids() {
 
 #[test]
 fn digest_ids() {
-    for good in ["a:b", ":b", "a:b:", "a:b::"] {
+    for good in ["a:b", ":b", "a:b:", "a:b::", " : "] {
         assert!(id_syntax::is_digest(good), "{good}");
     }
-    for bad in ["a:", "a", "a:b:c", "", ":", "::", "a::b"] {
+    for bad in ["a:", "a", "a:b:c", "", ":", "::", "a::b", "::b"] {
         assert!(!id_syntax::is_digest(bad), "{bad}");
     }
 }

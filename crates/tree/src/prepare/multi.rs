@@ -35,7 +35,7 @@ impl Check<'_> {
                 }
                 Err(code) => {
                     self.view.roll_back(&savepoint);
-                    // Inside Apache this is an exception that nobody expected: it ends the whole request.
+                    // Inside Apache this is an exception that nobody expected: it ends the whole request (tried on 3.9.3).
                     if code == ErrorCode::MarshallingError {
                         return Txn::Error(code);
                     }

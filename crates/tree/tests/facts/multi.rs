@@ -176,6 +176,17 @@ fn operations_that_are_refused_when_their_turn_comes() {
     assert!(matches!(&results[0], TxnResult::Created { op: CreateOp::Ttl, .. }));
 }
 
+/// Tried on Apache 3.9.3: a null id inside a multi is -5 for the whole, and leaves nothing behind.
+#[test]
+fn a_null_acl_id_refuses_the_whole() {
+    let mut server = Server::new();
+    let acl = Some(vec![WireAcl { perms: 31, scheme: Some("world".into()), id: None }]);
+    let operations = vec![make("/wire/a"), MultiOp::Create(Create { acl, ..node("/wire/b") })];
+    assert_eq!(server.ask(&Request::Multi(operations)), TxnResult::Error(-5));
+    assert!(!server.has("/wire/a") && server.overlay.is_empty());
+    assert_eq!(server.create(flagged("/wire/s", 2)), Ok("/wire/s0000000000".into()));
+}
+
 #[test]
 fn ephemeral_and_sequential_inside() {
     let mut server = Server::new();

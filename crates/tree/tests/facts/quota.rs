@@ -131,6 +131,43 @@ fn unreadable_limits_or_stats_refuse_everything_below() {
     assert_eq!(server.set("/wire/q", "x"), -5);
 }
 
+/// Each tried on Apache 3.9.3: what a node below answers to a longer value and to a new child.
+#[test]
+fn odd_limits() {
+    let mut server = with_quota("1234567890", "");
+    for (limits, code) in [
+        ("countHardLimit=", -5),
+        ("countHardLimit==5", 0),
+        ("=5", 0),
+        ("=", -5),
+        ("a", -5),
+        ("a=", -5),
+        ("", 0),
+        (",", 0),
+        (",count=5", -5),
+        ("count=5;", 0),
+        ("byteHardLimit=3=4", -125),
+        ("x=1,byteHardLimit=3", -125),
+        ("count=1=;byteHardLimit=3", -125),
+        ("count= 1", -5),
+        ("count=+5", 0),
+    ] {
+        assert_eq!(server.set(LIMITS, limits), 0);
+        assert_eq!(server.set("/wire/q", "longer than before"), code, "{limits}");
+        let made = server.create(Create { data: Some(b"1"), ..node("/wire/q/x") });
+        assert_eq!(made.map_or_else(|code| code, |_| 0), code, "{limits}");
+        // An equally long value is not weighed, and an empty node neither; but the limits are read.
+        let same_length = server.text("/wire/q").replace(' ', "_");
+        assert_eq!(server.set("/wire/q", &same_length), if code == -5 { -5 } else { 0 }, "{limits}");
+        server.policy.enforce_quota = false;
+        server.delete("/wire/q/x");
+        server.set("/wire/q", "1234567890");
+        server.policy.enforce_quota = true;
+    }
+    assert_eq!(server.code(&set_data(LIMITS, None, -1)), 0);
+    assert_eq!(server.create(node("/wire/q/x")), Err(-5), "null limits");
+}
+
 #[test]
 fn what_a_client_writes_into_the_stats_is_the_new_base() {
     let mut server = with_quota("abc", "countHardLimit=11");

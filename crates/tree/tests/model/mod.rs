@@ -542,14 +542,26 @@ impl Model {
 
 fn parse(data: &Option<Vec<u8>>) -> Option<BTreeMap<String, i64>> {
     let text = String::from_utf8(data.clone()?).ok()?;
-    let pairs = text.split([',', ';']).filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let mut parts = pair.split('=');
-            let (key, value) = (parts.next()?, parts.next()?);
-            Some((key.to_owned(), if value.is_empty() { -1 } else { value.parse().ok()? }))
-        })
-        .collect()
+    let mut pairs: Vec<&str> = text.split([',', ';']).collect();
+    while pairs.last() == Some(&"") {
+        pairs.pop();
+    }
+    let first = pairs.first().copied();
+    pairs.retain(|pair| !pair.is_empty());
+    if first == Some("") {
+        return None; // nothing may stand before the first separator but a pair
+    }
+    pairs.into_iter().map(parse_pair).collect()
+}
+
+/// `key=value`; more '=' behind it mean nothing, and a value of no length means -1.
+fn parse_pair(pair: &str) -> Option<(String, i64)> {
+    let mut parts: Vec<&str> = pair.split('=').collect();
+    while parts.last() == Some(&"") {
+        parts.pop();
+    }
+    let value = *parts.get(1)?;
+    Some((parts[0].to_owned(), if value.is_empty() { -1 } else { value.parse().ok()? }))
 }
 
 pub fn before_last_slash(path: &str) -> String {

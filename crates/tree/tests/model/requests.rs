@@ -2,7 +2,7 @@
 
 use super::{LIMITS, Model, QUOTA, STATS};
 use ostler_model::{
-    AuthId, CheckVersion, Create, CreateOp, Delete, ErrorCode, MAX_TTL_MS, MultiOp, Request, SessionId, SetAcl,
+    AuthId, CheckVersion, Create, CreateOp, Delete, ErrorCode, MAX_TTL_MS, MultiOp, Owner, Request, SessionId, SetAcl,
     SetData, Text, TxnHeader, WireAcl, Zxid,
 };
 use ostler_tree::TxnResult;
@@ -63,7 +63,13 @@ const ODD_PATHS: [&str; 22] = [
 
 const DATA: [Option<&[u8]>; 6] = [None, Some(b""), Some(b"x"), Some(b"four"), Some(b"twelve bytes"), Some(&[7; 300])];
 
-const QUOTA_TEXTS: [&str; 9] = [
+const QUOTA_TEXTS: [&str; 15] = [
+    "count==5,bytes=7=8",
+    "count=",
+    ",count=3",
+    "=5;;,byteHardLimit=40;",
+    ";",
+    "=",
     "count=4,bytes=20",
     "count=-1,bytes=-1=;byteHardLimit=16;countHardLimit=3",
     "count=-1,bytes=-1=;countHardLimit=2",
@@ -300,6 +306,12 @@ fn write(dice: &mut Dice, model: &Model, kind: usize) -> Request<'static> {
             let current = path.as_deref().and_then(|path| model.stat(path)).map(|stat| stat.aversion);
             Request::SetAcl(SetAcl { path, acl: acl(dice), version: version(dice, current) })
         }
-        _ => Request::DeleteContainer { path: path(dice, model) },
+        _ => {
+            let due = |owner| matches!(Owner::from_raw(owner), Owner::Container | Owner::Ttl(_));
+            let swept: Vec<_> = model.nodes.iter().filter(|(_, node)| due(node.stat.ephemeral_owner)).collect();
+            let any = swept.is_empty() || dice.percent(20);
+            let path = if any { path(dice, model) } else { Some(dice.pick(&swept).0.clone().into()) };
+            Request::DeleteContainer { path }
+        }
     }
 }
