@@ -143,6 +143,11 @@ fn put_multi_end(f: &mut FrameWriter<'_>) {
 
 fn put_multi_op(f: &mut FrameWriter<'_>, op: &MultiOp<'_>) {
     match op {
+        // With a null ACL only a createTTL gets this far, whatever it became.
+        MultiOp::Create(create) if create.acl.is_none() => {
+            put_multi_header(f, OpCode::CreateTtl);
+            put_create(f, &Create { op: CreateOp::Ttl, ..create.clone() });
+        }
         MultiOp::Create(create) => {
             put_multi_header(f, create.op.op_code());
             put_create(f, create);

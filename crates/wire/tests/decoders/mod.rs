@@ -82,7 +82,7 @@ pub fn reply(bytes: &[u8]) {
 /// The payload of a watch event, header included.
 pub fn event(bytes: &[u8]) {
     if let Ok(event) = ReplyHeader::split(bytes).and_then(|(_, body)| WatcherEvent::decode(body)) {
-        assert!(text_weight(&event.path) <= 3 * bytes.len());
+        assert!(text_weight(&event.path) <= GROWTH_MAX * bytes.len());
     }
 }
 
