@@ -1,0 +1,107 @@
+//! One seeded generator sends the same requests to Apache ZooKeeper 3.9 and to Ostler, and every answer is compared:
+//! replies with their zxids and Stats, watch events and their order, handshakes, closed connections, whole trees.
+//!
+//! Both servers must be standalone, freshly started on empty directories, with `extendedTypesEnabled`, `enforceQuota`,
+//! `reconfigEnabled`, `superDigest` of super:test, no limit of connections, and container and TTL sweeps out of the way.
+//! See `interop/differential`, which starts them so.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+mod connection;
+mod coverage;
+mod deviations;
+mod generate;
+mod hazards;
+mod pools;
+mod report;
+mod rng;
+mod run;
+mod side;
+
+use clap::Parser;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Compares a server with Apache ZooKeeper, request by request.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Apache, HOST:PORT.
+    a: String,
+    /// The server to compare with it, HOST:PORT.
+    b: String,
+    /// The same seed sends the same requests.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Requests to send to each.
+    #[arg(long, default_value_t = 20_000)]
+    requests: u64,
+    /// Do not stop at the first difference, but at the hundredth.
+    #[arg(long)]
+    keep_going: bool,
+    /// Do not fail when a reachable pair of operation and error code was never produced.
+    #[arg(long)]
+    partial: bool,
+    /// Afterwards send B the requests that Apache does not survive (they never go to A).
+    #[arg(long)]
+    hazards: bool,
+}
+
+/// Differences after which a run that keeps going gives up.
+const MISMATCHES_MAX: usize = 100;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let (Some(a), Some(b)) = (resolve(&args.a), resolve(&args.b)) else { return ExitCode::from(2) };
+    let began = Instant::now();
+    let mut run = match run::Run::start(a, b, args.seed, args.keep_going) {
+        Ok(run) => run,
+        Err(failure) => {
+            eprintln!("differential: {failure}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut failure = None;
+    while run.requests < args.requests && failure.is_none() && run.mismatches.len() < MISMATCHES_MAX {
+        failure = run.round().err();
+    }
+    if failure.is_none() {
+        failure = run.compare_trees().err();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{}", run.coverage.table());
+    let (refused, all) = run.coverage.refused();
+    println!(
+        "seed {}: {} requests to each server in {seconds:.1} s ({:.0} per second), {:.0}% of the answers errors",
+        args.seed,
+        run.requests,
+        run.requests as f64 / seconds,
+        100.0 * refused as f64 / all.max(1) as f64
+    );
+    for (name, count) in &run.deviations {
+        println!("deliberate difference: {name}, {count} times");
+    }
+    let mut good = true;
+    for mismatch in &run.mismatches {
+        eprintln!("\n{mismatch}");
+        good = false;
+    }
+    if let Some(failure) = failure {
+        eprintln!("differential: {failure}");
+        good = false;
+    }
+    let missing = run.coverage.missing();
+    if !missing.is_empty() {
+        eprintln!("differential: never produced: {}", missing.join(", "));
+        good &= args.partial;
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn resolve(text: &str) -> Option<SocketAddr> {
+    let address = text.to_socket_addrs().ok().and_then(|mut all| all.next());
+    if address.is_none() {
+        eprintln!("differential: {text:?} is no address\n  hint: HOST:PORT, as in 127.0.0.1:2181");
+    }
+    address
+}
