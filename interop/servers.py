@@ -76,14 +76,16 @@ def alive(pid):
 
 
 class Server:
-    """One server process. kind is "apache" or "ostler"; properties go to zoo.cfg, jvm only to Apache's java."""
+    """One server process. kind is "apache" or "ostler"; properties go to zoo.cfg, system to -D arguments of both
+    (for settings that Apache reads only there), jvm only to Apache's java."""
 
-    def __init__(self, kind, directory, port=None, properties=None, jvm=(), data=None):
+    def __init__(self, kind, directory, port=None, properties=None, jvm=(), data=None, system=None):
         if kind not in ("apache", "ostler"):
             raise Failed("no such server: %r\n  hint: apache or ostler" % kind)
         self.kind, self.dir = kind, os.path.abspath(directory)
         self.port = port or free_port()
         self.jvm = list(jvm)
+        self.system = ["-D%s=%s" % kv for kv in (system or {}).items()]
         self.data = os.path.abspath(data or os.path.join(self.dir, "data"))
         self.properties = dict(BASE, **{k: str(v) for k, v in (properties or {}).items()})
         self.log = os.path.join(self.dir, "server.log")
@@ -98,12 +100,12 @@ class Server:
     def command(self):
         cfg = os.path.join(self.dir, "zoo.cfg")
         if self.kind == "ostler":
-            return [ostler_binary(), cfg]
+            return [ostler_binary(), *self.system, cfg]
         jvm = self.jvm or ["-Xmx1g"]
         # "Started" lines and warnings are worth having; debug output of the JVM's start is not.
         return ["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-                *jvm, "-cp", apache_classpath(), APACHE_MAIN, cfg]
+                *jvm, *self.system, "-cp", apache_classpath(), APACHE_MAIN, cfg]
 
     def start(self, wait_s=60, detach=False):
         """Starts the process and returns when it serves. Raises Failed with the end of its log otherwise."""
