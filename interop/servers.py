@@ -103,7 +103,8 @@ class Server:
             return [ostler_binary(), *self.system, cfg]
         jvm = self.jvm or ["-Xmx1g"]
         # "Started" lines and warnings are worth having; debug output of the JVM's start is not.
-        return ["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+        # Java 17 hashes paths in the charset of the locale; the digest of the format is over UTF-8.
+        return ["java", "-Dfile.encoding=UTF-8", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
                 *jvm, *self.system, "-cp", apache_classpath(), APACHE_MAIN, cfg]
 
