@@ -110,6 +110,7 @@ class Server:
 
     def start(self, wait_s=60, detach=False):
         """Starts the process and returns when it serves. Raises Failed with the end of its log otherwise."""
+        os.makedirs(self.dir, exist_ok=True)
         os.makedirs(self.data, exist_ok=True)
         with open(os.path.join(self.dir, "zoo.cfg"), "w") as f:
             f.write(self.config())

@@ -108,6 +108,8 @@ def judge(results, samples, deliberate, verbose):
         what = difference(got, sample)
         if listed is None and what is None:
             equal += 1
+            if verbose:
+                print("ok %s" % name)
         elif listed is None:
             problems.append("%s %s: differs in %s\n    setup: %s\n    recorded (%s):\n%s\n    got:\n%s" % (
                 profile, name, what, sample["setup"], sample["notes"],
@@ -120,7 +122,7 @@ def judge(results, samples, deliberate, verbose):
         else:
             on_purpose += 1
             if verbose:
-                print("  on purpose: %s %s: %s" % (profile, name, listed["reason"]))
+                print("ok %s (different on purpose: %s)" % (name, listed["reason"]))
     return equal, on_purpose, problems
 
 
@@ -163,7 +165,7 @@ def main():
         shutil.rmtree(workdir, ignore_errors=True)
     equal, on_purpose, found = judge(results, samples, deliberate, a.verbose)
     for text in problems + found:
-        print("FAILED " + text)
+        print("FAIL " + text)
     bad = len(problems) + len(found)
     print("wire %s: %d cases (%s): %d equal, %d different on purpose, %d failed" % (
         a.at or a.server, len(results), ", ".join(profiles), equal, on_purpose, bad))
