@@ -90,6 +90,11 @@ def unescape(quoted):
     return bytes.fromhex(quoted.replace("\\x", ""))
 
 
+def readable(name):
+    """strace -xx writes the names of files in hex as well."""
+    return unescape(name).decode() if name.startswith("\\x") else name
+
+
 CALL = re.compile(r"^(\d+) +(\w+)\((\d+)<([^>]*(?:->[^>]*)?)>")
 STRINGS = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -107,7 +112,7 @@ def events(path):
         match = CALL.match(line)
         if not match:
             continue
-        call, fd, name = match.group(2), match.group(3), match.group(4)
+        call, fd, name = match.group(2), match.group(3), readable(match.group(4))
         data = b"".join(unescape(part) for part in STRINGS.findall(line)) if call != "fdatasync" else b""
         if "<unfinished" in line:
             open_calls[pid] = (number, call, fd, name, data)
