@@ -11,8 +11,6 @@ mod propose;
 mod receive;
 mod sessions;
 mod sweep;
-#[cfg(test)]
-mod tests;
 
 use crate::{ConnId, NodeConfig, NodeEvent, Now, Origin, Stream};
 use expiry::Hold;
@@ -193,6 +191,11 @@ impl Replica {
         for session in sessions {
             self.sessions.touch(*session, now.mono_ms);
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_last_proposed(&mut self, zxid: Zxid) {
+        self.last_proposed = zxid;
     }
 
     #[cfg(any(test, feature = "mutants"))]

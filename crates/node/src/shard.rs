@@ -292,6 +292,20 @@ impl Shard {
         !self.dirty.is_empty()
     }
 
+    /// Takes a connection out of the ready queue, so that a test can let others overtake it.
+    #[cfg(test)]
+    pub(crate) fn stop_serving(&mut self, conn: ConnId) -> u32 {
+        let slot = self.slot_of(conn).expect("the connection is open") as u32;
+        self.ready.retain(|ready| *ready != slot);
+        slot
+    }
+
+    #[cfg(test)]
+    pub(crate) fn serve_again(&mut self, slot: u32) {
+        self.conn_mut(slot as usize).queued = false;
+        self.make_ready(slot as usize);
+    }
+
     #[cfg(any(test, feature = "mutants"))]
     #[allow(dead_code, reason = "used by the harness")]
     pub(crate) fn set_config(&mut self, config: Arc<NodeConfig>) {

@@ -1,1 +1,241 @@
-//! To come.
+//! Sessions: made, moved, closed, expired, swept (client-protocol.md sections 3, 4 and 16; rules.md 1.5 and 1.8).
+
+use super::client::*;
+use crate::harness::Harness;
+use crate::{CloseReason, NodeConfig, NodeEvent};
+use ostler_model::{OpCode, SessionId, Txn, Zxid, session_password};
+
+#[test]
+fn sessions_count_up_from_server_and_time() {
+    let mut harness = Harness::standard(1);
+    let (_, first) = harness.session(0);
+    let (_, second) = harness.session(0);
+    assert_eq!(first, SessionId::first_of(1, harness.now.wall_ms));
+    assert_eq!(second.0, first.0 + 1);
+    assert_eq!(harness.tree.session_timeout_ms(first), Some(10_000));
+}
+
+#[test]
+fn a_session_moves_and_its_old_connection_is_closed() {
+    for shard in [0, 1] {
+        let mut harness = Harness::standard(2);
+        let (old, session) = harness.session(0);
+        let (new, answer) = harness.reattach(shard, session);
+        assert_eq!((answer.session, answer.timeout_ms), (session, 10_000));
+        assert_eq!(answer.password, session_password(session));
+        assert!(harness.is_closed(old) && !harness.is_closed(new));
+        harness.must(new, create(1, "/a", b"", 1));
+        assert_eq!(harness.replica.session_conn(session), Some(new));
+    }
+}
+
+#[test]
+fn a_wrong_password_closes_the_old_connection_but_not_the_session() {
+    let mut harness = Harness::standard(1);
+    let (old, session) = harness.session(0);
+    let liar = harness.open(0);
+    let answer = harness.attach(liar, session, [1; 16]);
+    assert_eq!((answer.session, answer.timeout_ms, answer.password), (SessionId::NONE, 0, [0; 16]));
+    assert!(harness.is_closed(old) && harness.is_closed(liar));
+    let (new, answer) = harness.reattach(0, session);
+    assert_eq!(answer.session, session);
+    harness.must(new, create(1, "/a", b"", 1));
+}
+
+#[test]
+fn an_unknown_session_gets_the_expired_answer() {
+    let mut harness = Harness::standard(1);
+    let (conn, answer) = harness.reattach(0, SessionId(77));
+    assert_eq!((answer.session, answer.timeout_ms, answer.password), (SessionId::NONE, 0, [0; 16]));
+    assert!(harness.is_closed(conn));
+}
+
+#[test]
+fn what_the_old_connection_still_sends_is_not_done() {
+    let mut harness = Harness::standard(2);
+    let (old, session) = harness.session(0);
+    // Its request is with the replica's shard, not yet delivered, when the session moves.
+    harness.send(old, &create(1, "/late", b"", 0));
+    harness.turn(0);
+    let new = harness.open(1);
+    harness.send(new, &handshake(session, session_password(session), 10_000, 0));
+    harness.turn(1);
+    harness.deliver(1, 10);
+    harness.run();
+    assert!(harness.is_closed(old));
+    assert!(harness.tree.node("/late").is_none());
+    assert_eq!(harness.shards[0].stats().outstanding, 0);
+    assert_eq!(payloads(&harness.receive(new)).len(), 1);
+    harness.must(new, create(1, "/a", b"", 0));
+}
+
+#[test]
+fn closing_tells_of_own_ephemerals_then_replies_then_ends() {
+    let mut harness = Harness::standard(1);
+    let (conn, session) = harness.session(0);
+    harness.must(conn, create(1, "/e", b"", 1));
+    harness.must(conn, read(2, OpCode::GetData, "/e", true));
+    let replies = harness.ask(conn, &[create(3, "/p", b"", 0), close(4), create(5, "/dropped", b"", 0)]);
+    let seen: Vec<(i32, i64, i32)> = replies.iter().map(|reply| (reply.xid, reply.zxid, reply.err)).collect();
+    assert_eq!(seen, [(3, 3, 0), (-1, 4, 0), (4, 4, 0)]);
+    assert_eq!(replies[1].event(), (2, "/e".to_owned()));
+    assert!(harness.is_closed(conn));
+    assert!(harness.tree.node("/dropped").is_none() && harness.tree.node("/e").is_none());
+    assert_eq!(harness.tree.session_timeout_ms(session), None);
+    assert_eq!(harness.replica.stats().sessions, 0);
+    let (_, answer) = harness.reattach(0, session);
+    assert_eq!(answer.session, SessionId::NONE);
+}
+
+#[test]
+fn a_silent_session_expires_without_a_message_and_a_pinging_one_does_not() {
+    let mut harness = Harness::standard(1);
+    let (silent, lost) = harness.session(0);
+    let (alive, kept) = harness.session(0);
+    harness.must(silent, create(1, "/e", b"", 1));
+    for _ in 0..20 {
+        harness.advance(1_000);
+        assert_eq!(harness.one(alive, ping()).xid, -2);
+    }
+    assert!(harness.is_closed(silent) && !harness.is_closed(alive));
+    assert_eq!(harness.receive(silent), b"");
+    assert!(harness.tree.node("/e").is_none());
+    assert_eq!((harness.tree.session_timeout_ms(lost), harness.tree.session_timeout_ms(kept)), (None, Some(10_000)));
+    let expired = NodeEvent::SessionExpired { session: lost, timeout_ms: 10_000 };
+    assert!(harness.events.contains(&expired));
+    let closed = |event: &NodeEvent| matches!(event, NodeEvent::ConnectionClosed { reason: CloseReason::Expired, .. });
+    assert!(harness.events.iter().any(closed));
+    assert_eq!(harness.replica.stats().expired, 1);
+}
+
+#[test]
+fn expiry_comes_between_timeout_and_timeout_plus_tick() {
+    let mut harness = Harness::standard(1);
+    let (_, session) = harness.session(0);
+    let start_ms = harness.now.mono_ms;
+    while harness.tree.session_timeout_ms(session).is_some() {
+        harness.advance(100);
+    }
+    let lived_ms = harness.now.mono_ms - start_ms;
+    assert!((10_000..=12_100).contains(&lived_ms), "{lived_ms}");
+}
+
+#[test]
+fn a_process_that_stood_still_expires_nobody_whose_ping_waits() {
+    let mut harness = Harness::standard(2);
+    let (waiting, kept) = harness.session(0);
+    let (other, _) = harness.session(1);
+    let (_, silent) = harness.session(1);
+    let (gone, unattached) = harness.session(1);
+    harness.shards[1].broken(gone);
+    harness.run();
+    // SIGSTOP for one and a half time-outs; the pings of two clients wait in their sockets, and a third client has
+    // connected anew: its handshake waits, too.
+    harness.jump(15_000);
+    harness.tick();
+    harness.turn(0);
+    harness.turn(1);
+    harness.deliver(0, 10);
+    harness.send(waiting, &ping());
+    harness.send(other, &ping());
+    harness.tick();
+    harness.turn(0);
+    harness.turn(1);
+    let back = harness.open(1);
+    harness.send(back, &handshake(unattached, session_password(unattached), 10_000, 0));
+    harness.run();
+    assert_eq!((harness.replies(waiting).len(), harness.replies(other).len()), (1, 1));
+    assert_eq!(harness.tree.session_timeout_ms(kept), Some(10_000));
+    assert_eq!(payloads(&harness.receive(back)).len(), 1);
+    assert!(!harness.is_closed(back) && !harness.is_closed(waiting) && !harness.is_closed(other));
+    assert_eq!(harness.tree.session_timeout_ms(unattached), Some(10_000));
+    // The one that really was silent goes.
+    harness.advance(2_000);
+    assert_eq!(harness.tree.session_timeout_ms(silent), None);
+}
+
+#[test]
+fn sessions_survive_a_restart_with_a_fresh_time_out() {
+    let mut harness = Harness::standard(1);
+    let (conn, session) = harness.session(0);
+    harness.must(conn, create(1, "/e", b"", 1));
+    let zxid = harness.tree.zxid();
+    let mut harness = Harness::with_tree(NodeConfig::default(), harness.tree);
+    let (conn, answer) = harness.reattach(0, session);
+    assert_eq!(answer.session, session);
+    let reply = harness.must(conn, create(2, "/p", b"", 0));
+    assert_eq!(reply.zxid, zxid.0 + 1, "zxids go on");
+    harness.shards[0].broken(conn);
+    harness.advance(14_000);
+    assert!(harness.tree.node("/e").is_none(), "and it expires like any other");
+}
+
+#[test]
+fn a_session_with_very_many_ephemerals_is_emptied_first() {
+    let mut harness = Harness::standard(1);
+    let (conn, session) = harness.session(0);
+    let count = 10_500;
+    harness.ask(conn, &(0..count).map(|at| create(at, &format!("/e{at}"), b"", 1)).collect::<Vec<_>>());
+    assert_eq!(harness.tree.ephemerals_count(), count as usize);
+    // Two more are pending when the session closes.
+    let replies = harness.ask(conn, &[create(1, "/x", b"", 1), create(2, "/y", b"", 1), close(3)]);
+    assert_eq!(replies.iter().map(|reply| (reply.xid, reply.err)).collect::<Vec<_>>(), [(1, 0), (2, 0), (3, 0)]);
+    assert!(harness.is_closed(conn));
+    assert_eq!(harness.tree.ephemerals_count(), 0);
+    assert_eq!(harness.tree.session_timeout_ms(session), None);
+    let largest = harness.log.iter().map(|append| append.record.len()).max();
+    assert!(largest < Some(1_000), "{largest:?}: no transaction names them all");
+}
+
+#[test]
+fn ten_thousand_ephemerals_go_in_one_transaction() {
+    let mut harness = Harness::standard(1);
+    let (conn, _) = harness.session(0);
+    harness.ask(conn, &(0..10_000).map(|at| create(at, &format!("/e{at}"), b"", 1)).collect::<Vec<_>>());
+    let before = harness.log.len();
+    harness.must(conn, close(1));
+    assert_eq!(harness.log.len(), before + 1);
+}
+
+#[test]
+fn containers_and_ttl_nodes_are_swept() {
+    let mut harness = Harness::standard(1);
+    let (conn, _) = harness.session(0);
+    harness.must(conn, create_as(1, OpCode::CreateContainer, "/used", b"", 4));
+    harness.must(conn, create_as(1, OpCode::CreateContainer, "/unused", b"", 4));
+    harness.must(conn, create(1, "/used/c", b"", 0));
+    harness.must(conn, delete(1, "/used/c"));
+    let ttl = frame(1, OpCode::CreateTtl, |frame| {
+        put_create(frame, "/ttl", b"", 5);
+        frame.long(5_000);
+    });
+    harness.must(conn, ttl);
+    harness.must(conn, read(1, OpCode::Exists, "/ttl", true));
+    for _ in 0..70 {
+        harness.advance(1_000);
+        harness.ask(conn, &[ping()]);
+    }
+    assert!(harness.tree.node("/used").is_none() && harness.tree.node("/ttl").is_none());
+    assert!(harness.tree.node("/unused").is_some(), "never used: never swept by default");
+    let swept: Vec<(SessionId, i32)> = harness
+        .log
+        .iter()
+        .map(|append| ostler_wire::txn::decode(&append.record, 1 << 20).unwrap())
+        .filter(|record| matches!(record.txn, Txn::DeleteContainer { .. }))
+        .map(|record| (record.header.session, record.header.cxid))
+        .collect();
+    assert_eq!(swept, [(SessionId::NONE, 0); 2]);
+}
+
+#[test]
+fn the_zxid_counter_continues_in_a_new_epoch_when_it_is_used_up() {
+    let mut harness = Harness::standard(1);
+    let (conn, _) = harness.session(0);
+    harness.replica.set_last_proposed(Zxid::new(0, u32::MAX - 1));
+    harness.send(conn, &[create(1, "/a", b"", 0), create(2, "/b", b"", 0)].concat());
+    harness.turn(0);
+    harness.deliver(0, 10);
+    let appends = harness.replica.take_appends();
+    let zxids: Vec<Zxid> = appends.iter().map(|append| append.zxid).collect();
+    assert_eq!(zxids, [Zxid::new(0, u32::MAX), Zxid::new(1, 1)]);
+}
