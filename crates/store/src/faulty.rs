@@ -6,7 +6,7 @@
 //! Writes are kept as a list since the last sync of their file, names as a list since the last sync of their directory;
 //! a power cut applies an arbitrary part of these lists to what is durable and forgets the rest.
 
-use crate::rng::Rng;
+pub use crate::rng::Rng;
 use crate::{Disk, DiskFile, Entry};
 use std::collections::BTreeMap;
 use std::io;

@@ -6,6 +6,9 @@
 //! transaction does: that is `ostler_tree`.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as ostler_store;
+
 mod dirs;
 mod disk;
 mod error;

@@ -1,5 +1,11 @@
-//! For the tests of this crate: a directory that goes away.
+//! For the tests of this crate: a directory that goes away, and a history of transactions with the tree they make.
 
+#[path = "../tests/support/history.rs"]
+mod history;
+
+use crate::faulty::FaultyDisk;
+use crate::{DataDirs, Disk};
+pub(crate) use history::{Model, listing};
 use std::path::{Path, PathBuf};
 
 pub(crate) struct TempDir(PathBuf);
@@ -21,4 +27,17 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// One directory for both kinds.
+pub(crate) fn dirs() -> DataDirs {
+    DataDirs::new("/d", None)
+}
+
+/// An empty disk with these directories.
+pub(crate) fn disk() -> FaultyDisk {
+    let disk = FaultyDisk::new(11);
+    dirs().prepare(&disk, true).unwrap();
+    disk.sync_dir(&dirs().logs()).unwrap();
+    disk
 }

@@ -47,9 +47,10 @@ impl<D: Disk> Recovery<'_, D> {
         let mut candidates = Vec::new();
         for (zxid, name) in names {
             let checked = self.disk.open(&dir.join(&name)).and_then(|file| check(&file, &name));
-            match checked.unwrap_or_else(|error| Err(error.to_string())) {
-                Ok(()) => candidates.push((zxid, name)),
-                Err(why) => self.facts.invalid_snapshots.push((name, why)),
+            match checked {
+                // One that cannot be looked at is there all the same: it fails when it is read.
+                Ok(Ok(())) | Err(_) => candidates.push((zxid, name)),
+                Ok(Err(why)) => self.facts.invalid_snapshots.push((name, why)),
             }
             if candidates.len() == CANDIDATES_MAX {
                 break;

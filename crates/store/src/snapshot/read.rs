@@ -28,6 +28,8 @@ pub enum SnapshotError {
     BadLength(i32),
     #[error("the seal at offset {offset} says {expected:#x}, the bytes before it have {actual:#x}")]
     Checksum { offset: u64, expected: u64, actual: u64 },
+    #[error("the seal at offset {offset} does not end as a seal")]
+    Seal { offset: u64 },
     #[error(transparent)]
     Tree(#[from] LoadError),
     #[error("{0}")]
@@ -171,16 +173,17 @@ impl<'s> Input<'s> {
         Ok(true)
     }
 
-    /// Compares a seal with what was read before it. The string behind it is not looked at (Apache does not either).
+    /// Compares a seal with what was read before it. The string behind the checksum is "/" in every file there is; Apache does
+    /// not look at it, but anything else is damage.
     fn seal(&mut self) -> Result<(), SnapshotError> {
         const WHAT: &str = "a seal";
         self.sum();
         let actual = u64::from(self.checksum.finish());
         let offset = self.base + self.start as u64;
         let expected = u64::from_be_bytes(self.take(WHAT)?);
-        let len = self.peek_length(0, WHAT)?.unwrap_or(0);
-        self.need(4 + len, WHAT)?;
-        self.start += 4 + len;
+        if self.take(WHAT)? != TERMINATOR {
+            return Err(SnapshotError::Seal { offset });
+        }
         if actual == expected { Ok(()) } else { Err(SnapshotError::Checksum { offset, expected, actual }) }
     }
 
@@ -191,7 +194,7 @@ impl<'s> Input<'s> {
         if left >= DIGEST_SECTION_BYTES + SEAL_BYTES {
             digest = self.digest_section()?;
             self.seal()?;
-        } else if left < LAST_ZXID_SECTION_BYTES + SEAL_BYTES {
+        } else if left < DIGEST_SECTION_BYTES {
             return Ok(None);
         }
         if self.fill(LAST_ZXID_SECTION_BYTES)? >= LAST_ZXID_SECTION_BYTES {

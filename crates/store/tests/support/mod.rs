@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "a failing test says enough")]
 
+pub mod history;
+pub mod power;
+
 use ostler_tree::Tree;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
