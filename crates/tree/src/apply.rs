@@ -115,7 +115,7 @@ fn apply_create<S: Store>(
         path::split(path).ok_or(if path.is_empty() { ErrorCode::NodeExists } else { ErrorCode::NoNode })?;
     let parent = store.find(parent_path).ok_or(ErrorCode::NoNode)?;
     count_create(store, parent, parent_path, create.parent_cversion, header);
-    if let Some(node) = store.find(path) {
+    if let Some(node) = store.find_child(parent, path) {
         store.supply_acl(node, &create.acl);
         return Err(ErrorCode::NodeExists);
     }
@@ -177,7 +177,7 @@ fn delete<S: Store>(store: &mut S, header: &TxnHeader, path: &str, changes: &mut
     if header.zxid > before.pzxid {
         change_stat(store, parent, parent_path, &before, &StoredStat { pzxid: header.zxid, ..before });
     }
-    let node = store.find(path).ok_or(ErrorCode::NoNode)?;
+    let node = store.find_child(parent, path).ok_or(ErrorCode::NoNode)?;
     if in_digest(path) && store.digest_mut().is_some() {
         let gone = node_digest(store.crc(node, path), &store.stat(node));
         add_digest(store, gone.wrapping_neg());

@@ -10,6 +10,7 @@ mod view;
 
 pub(crate) use view::View;
 
+use crate::table::NodeId;
 use crate::{Store, Tree};
 use ostler_model::{AclList, SessionId, Stat, Zxid};
 use pending::{Pending, PendingNode, PendingNodes};
@@ -29,13 +30,13 @@ pub struct Overlay {
     last: Zxid,
 }
 
-/// A node as the overlay names it. Nodes that no pending transaction touched are also known by their place in the
-/// table, so that a path is searched there once.
+/// A node as the overlay names it. What the table contains is also known by its place there, so that a path is
+/// searched there once; that is `None` for a node that only pending transactions made.
 #[derive(Clone, Copy)]
 pub(crate) struct Handle<'p> {
     path: &'p str,
     hash: u64,
-    committed: Option<<Tree as Store>::Node<'p>>,
+    committed: Option<NodeId>,
 }
 
 impl Overlay {
@@ -104,11 +105,22 @@ impl Overlay {
     }
 
     fn find<'p>(&self, tree: &Tree, path: &'p str) -> Option<Handle<'p>> {
+        self.find_or(path, || Store::find(tree, path))
+    }
+
+    fn find_child<'p>(&self, tree: &Tree, parent: Handle<'_>, path: &'p str) -> Option<Handle<'p>> {
+        self.find_or(path, || match parent.committed {
+            Some(parent) => Store::find_child(tree, parent, path),
+            None => Store::find(tree, path),
+        })
+    }
+
+    fn find_or<'p>(&self, path: &'p str, in_tree: impl FnOnce() -> Option<NodeId>) -> Option<Handle<'p>> {
         let hash = self.nodes.hash(path);
         match self.nodes.get(hash, path) {
             Some(Pending::Deleted) => None,
-            Some(Pending::Node(_)) => Some(Handle { path, hash, committed: None }),
-            None => Store::find(tree, path).map(|node| Handle { path, hash, committed: Some(node) }),
+            Some(Pending::Node(node)) => Some(Handle { path, hash, committed: node.committed }),
+            None => in_tree().map(|node| Handle { path, hash, committed: Some(node) }),
         }
     }
 

@@ -78,7 +78,7 @@ impl Prepared {
 }
 
 impl Check<'_> {
-    fn single(&self, request: &Request<'_>) -> Result<Txn, ErrorCode> {
+    fn single(&mut self, request: &Request<'_>) -> Result<Txn, ErrorCode> {
         match request {
             Request::Create(request) => self.create(request),
             Request::Delete(request) => self.delete(request),

@@ -28,6 +28,8 @@ pub trait Store {
 
     /// The node at `path`.
     fn find<'p>(&self, path: &'p str) -> Option<Self::Node<'p>>;
+    /// The node at `path`, which is a child of `parent`: a shorter way than [`Store::find`].
+    fn find_child<'p>(&self, parent: Self::Node<'_>, path: &'p str) -> Option<Self::Node<'p>>;
     /// Its stored stat.
     fn stat(&self, node: Self::Node<'_>) -> StoredStat;
     /// Bytes of its data, 0 for null.

@@ -4,6 +4,7 @@
 //! table has caught up. While a multi is prepared, the state each node had before it is kept too, so that a refusal
 //! takes everything back: nodes, parents and the queue.
 
+use crate::table::NodeId;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use ostler_model::{AclList, Owner, SessionId, StoredStat, Zxid};
@@ -20,6 +21,8 @@ pub(super) enum Pending {
 /// A node as it will be, without its data.
 #[derive(Clone, Debug)]
 pub(super) struct PendingNode {
+    /// Its place in the table. It stays there as long as the node is here: whoever deletes it is pending before.
+    pub committed: Option<NodeId>,
     pub stat: StoredStat,
     pub data_length: usize,
     pub num_children: usize,

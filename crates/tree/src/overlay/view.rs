@@ -4,6 +4,7 @@ use super::pending::{Pending, PendingNode, Savepoint};
 use super::{Handle, Overlay};
 use crate::Tree;
 use crate::store::{NewNode, Store};
+use crate::table::NodeId;
 use ostler_model::{AclList, SessionId, StoredStat, Zxid};
 
 /// The state in which a request is checked and to which its transaction is applied.
@@ -41,7 +42,7 @@ impl Overlay {
     }
 }
 
-fn committed<'p>(node: Handle<'p>) -> <Tree as Store>::Node<'p> {
+fn committed(node: Handle<'_>) -> NodeId {
     node.committed.expect("a node that no pending transaction changed is in the table")
 }
 
@@ -72,11 +73,17 @@ impl View<'_> {
         self.overlay.digest = savepoint.digest();
     }
 
+    /// Takes a node over from the table that the transaction is going to change, so that `apply` finds it here.
+    pub(crate) fn pin(&mut self, node: Handle<'_>) {
+        self.change(node);
+    }
+
     fn change(&mut self, node: Handle<'_>) -> &mut PendingNode {
         let (tree, digest) = (self.tree, self.digest);
         self.overlay.nodes.change(node.hash, node.path, self.zxid, || {
             let node_in_tree = committed(node);
             PendingNode {
+                committed: Some(node_in_tree),
                 stat: Store::stat(tree, node_in_tree),
                 data_length: Store::data_length(tree, node_in_tree),
                 num_children: Store::num_children(tree, node_in_tree),
@@ -93,6 +100,10 @@ impl Store for View<'_> {
 
     fn find<'p>(&self, path: &'p str) -> Option<Handle<'p>> {
         self.overlay.find(self.tree, path)
+    }
+
+    fn find_child<'p>(&self, parent: Handle<'_>, path: &'p str) -> Option<Handle<'p>> {
+        self.overlay.find_child(self.tree, parent, path)
     }
 
     fn stat(&self, node: Handle<'_>) -> StoredStat {
@@ -120,6 +131,7 @@ impl Store for View<'_> {
 
     fn insert(&mut self, parent: Handle<'_>, path: &str, node: NewNode<'_>) {
         let new = PendingNode {
+            committed: None,
             stat: *node.stat,
             data_length: node.data.map_or(0, <[u8]>::len),
             num_children: 0,

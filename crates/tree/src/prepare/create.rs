@@ -44,7 +44,7 @@ fn mode(policy: &Policy, request: &Create<'_>) -> Result<Mode, ErrorCode> {
 }
 
 impl Check<'_> {
-    pub(super) fn create(&self, request: &Create<'_>) -> Result<Txn, ErrorCode> {
+    pub(super) fn create(&mut self, request: &Create<'_>) -> Result<Txn, ErrorCode> {
         let mode = mode(self.policy, request)?;
         self.open_session()?;
         let asked = request.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
@@ -52,18 +52,19 @@ impl Check<'_> {
         let acl = self.policy.canonical_acl(request.acl.as_deref(), self.caller.ids)?;
         let parent = self.find(parent_path)?;
         self.allow(parent, perms::CREATE)?;
-        let parent = self.view.stat(parent);
-        let path = if mode.sequential { format!("{asked}{:010}", parent.cversion) } else { asked.to_owned() };
+        let parent_stat = self.view.stat(parent);
+        let path = if mode.sequential { format!("{asked}{:010}", parent_stat.cversion) } else { asked.to_owned() };
         if !path::is_valid(&path) {
             return Err(ErrorCode::BadArguments);
         }
-        if self.find(&path).is_ok() {
+        if path == "/" || self.view.find_child(parent, &path).is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if Owner::from_raw(parent.ephemeral_owner).is_ephemeral() {
+        if Owner::from_raw(parent_stat.ephemeral_owner).is_ephemeral() {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
         quota::check_create(self, &path, request.data)?;
+        self.view.pin(parent);
         Ok(Txn::Create(CreateTxn {
             op: request.op,
             path,
@@ -71,7 +72,7 @@ impl Check<'_> {
             acl,
             // A container or TTL node is that whatever the flags say.
             ephemeral: mode.ephemeral && matches!(request.op, CreateOp::Create | CreateOp::Create2),
-            parent_cversion: parent.cversion.wrapping_add(1),
+            parent_cversion: parent_stat.cversion.wrapping_add(1),
             ttl: request.ttl,
         }))
     }

@@ -12,16 +12,19 @@ fn deletable(path: Option<&str>) -> Result<(&str, &str), ErrorCode> {
 }
 
 impl Check<'_> {
-    pub(super) fn delete(&self, request: &Delete<'_>) -> Result<Txn, ErrorCode> {
+    pub(super) fn delete(&mut self, request: &Delete<'_>) -> Result<Txn, ErrorCode> {
         self.open_session()?;
         let (path, parent_path) = deletable(request.path.as_deref())?;
         let parent = self.find(parent_path)?;
         self.allow(parent, perms::DELETE)?;
-        let node = self.find(path)?;
+        // "//a" has the root for its parent, but is not "/a".
+        let is_child = parent_path != "/";
+        let node = self.view.find_child(parent, path).filter(|_| is_child).ok_or(ErrorCode::NoNode)?;
         next_version(self.view.stat(node).version, request.version)?;
         if self.view.num_children(node) > 0 {
             return Err(ErrorCode::NotEmpty);
         }
+        self.view.pin(parent);
         Ok(Txn::Delete { path: path.to_owned() })
     }
 

@@ -49,7 +49,7 @@ impl Check<'_> {
         Txn::Multi(parts)
     }
 
-    fn part(&self, operation: &MultiOp<'_>) -> Result<Txn, ErrorCode> {
+    fn part(&mut self, operation: &MultiOp<'_>) -> Result<Txn, ErrorCode> {
         match operation {
             MultiOp::Create(request) => self.create(request),
             MultiOp::Delete(request) => self.delete(request),

@@ -19,6 +19,10 @@ impl Store for Tree {
         path.strip_prefix('/')?.split('/').try_fold(ROOT, |parent, name| self.child(parent, name))
     }
 
+    fn find_child(&self, parent: NodeId, path: &str) -> Option<NodeId> {
+        self.child(parent, path.rsplit_once('/')?.1)
+    }
+
     fn stat(&self, id: NodeId) -> StoredStat {
         let node = self.slots.at(id);
         let (ctime, mtime) = if node.wide { self.wide_times[&id.0] } else { node.times() };
