@@ -1,5 +1,6 @@
 //! Bytes, clients and floods that no client should send: closed or answered as Apache does, while others are served and
 //! memory stays bounded (client-protocol.md section 20, issue item 8).
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What survives: restarts, kills, signals, and what happens when the disk does not cooperate.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

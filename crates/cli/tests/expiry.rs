@@ -1,5 +1,6 @@
 //! No false expiry (rules.md 1.8): a server that was stopped for longer than the sessions' time-outs reads its sockets
 //! before it ends anybody.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Four-letter words of the real binary, compared in shape with what Apache 3.9.3 printed
 //! (testdata/operations-samples).
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

@@ -6,7 +6,9 @@
 
 use crate::error::ServerError;
 use ostler_model::{Zxid, limits};
-use ostler_store::{DataDirs, Disk, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start};
+use ostler_store::{
+    DataDirs, Disk, SealedSnapshot, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
+};
 use ostler_tree::{Tree, Walk};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -201,7 +203,7 @@ fn write_files<D: Disk>(
             (Message::Start(zxid), _) => SnapshotFile::create(disk, dirs, zxid, format).map(|open| file = Some(open)),
             (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
             (Message::End(zxid, digest), Some(open)) => {
-                open.seal(zxid, digest).and_then(|sealed| sealed.publish()).map(|bytes| {
+                open.seal(zxid, digest).and_then(SealedSnapshot::publish).map(|bytes| {
                     report(results, Ok(bytes));
                 })
             }

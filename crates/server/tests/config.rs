@@ -1,5 +1,6 @@
 //! Every rule of operations.md sections 1 and 2 that concerns a standalone server, by example: file in, value or
 //! message out.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use ostler_server::config::{Compression, Config, ConfigError, Inputs, Loaded, Origin};
 use std::path::PathBuf;

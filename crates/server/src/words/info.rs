@@ -37,7 +37,8 @@ fn version_dirs(config: &Config) -> (PathBuf, PathBuf) {
 /// Sum of the lengths of a directory's files, preallocated bytes included. 0 if it cannot be read.
 fn dir_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    entries.flatten().filter_map(|entry| entry.metadata().ok()).filter(|file| file.is_file()).map(|f| f.len()).sum()
+    let files = entries.flatten().filter_map(|entry| entry.metadata().ok()).filter(std::fs::Metadata::is_file);
+    files.map(|file| file.len()).sum()
 }
 
 /// `envi`: Apache's keys; what belongs to a Java machine is `<NA>`.
