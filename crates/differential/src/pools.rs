@@ -169,7 +169,6 @@ pub fn put_acl(f: &mut FrameWriter<'_>, rng: &mut Rng) {
                 (31, Some("ip"), Some("1.2.3.4/33")),
                 (31, Some("ip"), Some("1.2.3.4/-1")),
                 (31, Some("ip"), Some("1.2.3.4/")),
-                (31, Some("ip"), Some("::1")),
                 (31, Some("ip"), Some("1.2.3.4/8/8")),
                 (31, Some("ip"), Some("01.2.3.4")),
                 (31, Some("ip"), None),

@@ -77,11 +77,14 @@ fn write<'a>(r: &mut Reader<'a>, code: i32) -> Result<Write<'a>, DecodeError> {
 /// create, create2 and createContainer carry no ttl, so the TTL modes are no more valid than an unknown one. The
 /// container mode makes a container of any of them (unlike outside a multi), and createContainer of any mode.
 fn plain_create(mut create: Create<'_>) -> Result<Write<'_>, DecodeError> {
-    if !FLAGS.contains(&create.flags) || FLAGS_TTL.contains(&create.flags) {
+    if !FLAGS.contains(&create.flags) {
         return Err(DecodeError::BadValue(create.flags));
     }
     if create.acl.is_none() {
         return Err(DecodeError::MultiNullAcl);
+    }
+    if FLAGS_TTL.contains(&create.flags) {
+        return Err(DecodeError::BadValue(create.flags));
     }
     if create.flags == FLAGS_CONTAINER {
         create.op = CreateOp::Container;
@@ -166,6 +169,8 @@ mod tests {
         assert_eq!(multi(&[Op(OpCode::Create, None, 0, None)]), Err(MultiNullAcl));
         assert_eq!(multi(&[BAD_FLAGS, NULL_ACL]), Err(BadValue(9)));
         assert_eq!(multi(&[Op(OpCode::Create, Some("/a"), 9, None)]), Err(BadValue(9)));
+        assert_eq!(multi(&[Op(OpCode::Create, Some("/a"), 6, None)]), Err(MultiNullAcl));
+        assert_eq!(multi(&[Op(OpCode::Create, Some("/a"), 6, Some(0))]), Err(BadValue(6)));
         assert_eq!(multi(&[GOOD, NULL_PATH]), Err(Null));
         assert_eq!(multi(&[GOOD, READ]), Err(UnknownOp(4)));
         assert_eq!(decode(&mut Reader::new(&body(&[GOOD], false), MAX)), Err(Truncated));
