@@ -3,7 +3,7 @@
 //!
 //! Each slice compares and registers in one hold of the tree, so nothing falls between the two.
 
-use crate::watches::{Slot, Table, WatchTables};
+use crate::watches::{NULL_PATH, Slot, Table, WatchTables};
 use ostler_model::{ErrorCode, EventType, OpCode, WatchMode, Zxid, limits};
 use ostler_tree::Tree;
 use ostler_wire::client::{RequestHeader, encode_event};
@@ -77,7 +77,7 @@ impl SetWatches {
         (Progress::More, events)
     }
 
-    /// The next path; a null list or path is an error when its turn comes.
+    /// The next path; a null list, or a null path where one is looked up, is an error when its turn comes.
     fn next(&mut self, length_max: usize, lists: usize) -> Result<Option<(List, String)>, DecodeError> {
         let mut reader = Reader::new(&self.body[self.at..], length_max);
         while self.list < lists {
@@ -94,7 +94,12 @@ impl SetWatches {
                     self.left = None;
                 }
                 Some(left) => {
-                    let path = reader.text()?.ok_or(DecodeError::Null)?.into_owned();
+                    let path = match reader.text()? {
+                        Some(path) => path.into_owned(),
+                        // As with addWatch (tried on Apache 3.9.3).
+                        None if matches!(LISTS[self.list], List::Persistent | List::Recursive) => NULL_PATH.to_owned(),
+                        None => return Err(DecodeError::Null),
+                    };
                     self.left = Some(left - 1);
                     self.at = self.body.len() - reader.rest().len();
                     return Ok(Some((LISTS[self.list], path)));

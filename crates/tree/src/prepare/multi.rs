@@ -3,10 +3,11 @@
 use super::Check;
 use ostler_model::{Create, CreateOp, ErrorCode, MultiOp, Txn};
 
-/// True if Apache cannot even read the operation: the whole multi is -5 then, not this operation alone.
+/// True if Apache cannot even read the operation: the whole multi is -5 then, not this operation alone. A null ACL
+/// gets here from a createTTL only (the decoder refuses the others) and is refused when its turn comes.
 fn is_malformed(operation: &MultiOp<'_>) -> bool {
     match operation {
-        MultiOp::Create(create) => create.path.is_none() || create.acl.is_none() || !has_readable_flags(create),
+        MultiOp::Create(create) => create.path.is_none() || !has_readable_flags(create),
         MultiOp::Delete(delete) => delete.path.is_none(),
         MultiOp::SetData(set) => set.path.is_none(),
         MultiOp::Check(check) => check.path.is_none(),
