@@ -174,10 +174,11 @@ fn conn_stats(conn: &Conn) -> ConnStats {
         sent: figures.sent,
         established_wall_ms: figures.established_wall_ms,
         last_op: figures.last.map(|(op, ..)| op),
-        // A handshake and server-made numbers are no request of the client.
-        last_cxid: figures
-            .last
-            .and_then(|(op, xid, _)| (op != OpCode::CreateSession.code() && xid >= 0).then_some(xid)),
+        // A new session counts as request 0 (clients that parse `cons` want the field); pings and the like have none.
+        last_cxid: figures.last.and_then(|(op, xid, _)| match op == OpCode::CreateSession.code() {
+            true => Some(0),
+            false => (xid >= 0).then_some(xid),
+        }),
         last_zxid: figures.last.map(|(.., zxid)| zxid),
         last_response_mono_ms: figures.last_response_mono_ms,
         last_latency_ms: figures.last_latency_ms,
