@@ -16,6 +16,8 @@ pub const OUTPUT_HARD_MAX: usize = 16 << 20;
 pub const TURN_REQUESTS_MAX: usize = 128;
 /// Transactions applied in one hold of the tree.
 pub const APPLY_BATCH_MAX: usize = 64;
+/// Changes of nodes after which a hold of the tree applies no further transaction (the last one may exceed it).
+pub const APPLY_CHANGES_MAX: usize = 1_024;
 /// Output produced in one hold of the tree before it is let go, bytes.
 pub const HOLD_OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// Paths of one setWatches handled in one hold of the tree.

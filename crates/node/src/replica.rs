@@ -193,6 +193,12 @@ impl Replica {
         }
     }
 
+    /// Connections that have a lane.
+    #[cfg(test)]
+    pub(crate) fn lane_conns(&self) -> std::collections::BTreeSet<ConnId> {
+        self.lanes.keys().copied().collect()
+    }
+
     #[cfg(test)]
     pub(crate) fn set_last_proposed(&mut self, zxid: Zxid) {
         self.last_proposed = zxid;

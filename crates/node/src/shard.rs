@@ -292,6 +292,19 @@ impl Shard {
         !self.dirty.is_empty()
     }
 
+    /// True until the connection is closed or on its way out.
+    #[cfg(test)]
+    pub(crate) fn is_open(&self, conn: ConnId) -> bool {
+        self.live_slot(conn).is_some()
+    }
+
+    /// Connections that the replica knows.
+    #[cfg(test)]
+    pub(crate) fn connected(&self) -> Vec<ConnId> {
+        let known = |conn: &Conn| conn.next_seq > 0 && conn.state != State::Closing;
+        self.conns.iter().flatten().filter(|conn| known(conn)).map(|conn| conn.id).collect()
+    }
+
     /// Takes a connection out of the ready queue, so that a test can let others overtake it.
     #[cfg(test)]
     pub(crate) fn stop_serving(&mut self, conn: ConnId) -> u32 {

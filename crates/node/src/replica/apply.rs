@@ -21,7 +21,10 @@ impl Replica {
         }
         let mut batch = Batch::default();
         let mut dones: Vec<Vec<(usize, Done)>> = vec![Vec::new(); streams.len()];
-        while batch.entries.len() < limits::APPLY_BATCH_MAX && ready(self) {
+        let room = |batch: &Batch| {
+            batch.entries.len() < limits::APPLY_BATCH_MAX && batch.changes.len() < limits::APPLY_CHANGES_MAX
+        };
+        while room(&batch) && ready(self) {
             let proposed = self.window.pop_front().expect("ready() saw it");
             self.apply_one(tree, proposed, &mut batch, &mut dones);
         }
@@ -60,21 +63,20 @@ impl Replica {
             "{conn:?}: request {} applied, but the lane's head is {head:?}",
             origin.seq
         );
-        let session = lane.session;
-        while let Some((seq, Place::Behind(work))) = self
-            .lanes
-            .get_mut(&conn)
-            .and_then(|lane| lane.places.pop_front_if(|(_, at)| matches!(at, Place::Behind(_))))
+        let (session, gone) = (lane.session, lane.gone);
+        while let Some(lane) = self.lanes.get_mut(&conn)
+            && matches!(lane.places.front(), Some((_, Place::Behind(_))))
+            && let Some((seq, Place::Behind(work))) = lane.places.pop_front()
         {
             let origin = Origin { conn, seq };
-            let done = if self.lanes[&conn].gone {
+            let done = if gone {
                 Done { origin, zxid: tree.zxid(), body: DoneBody::Dropped }
             } else {
                 self.execute(tree, session, origin, work)
             };
             dones[conn.shard()].push((entries, done));
         }
-        if self.lanes[&conn].gone && self.lanes[&conn].places.is_empty() {
+        if gone && self.lanes[&conn].places.is_empty() {
             self.lanes.remove(&conn);
         }
     }

@@ -142,9 +142,19 @@ impl Replica {
         DoneBody::Reply { frame, watch }
     }
 
+    /// The next id, counted up. After a restart with a clock that went back, ids of recovered sessions are skipped.
+    fn new_session_id(&mut self) -> SessionId {
+        loop {
+            let session = self.next_session;
+            self.next_session = SessionId(session.0.wrapping_add(1));
+            if session != SessionId::NONE && self.sessions.get(session).is_none() {
+                return session;
+            }
+        }
+    }
+
     fn create_session(&mut self, now: Now, tree: &Tree, origin: Origin, timeout_ms: i32) {
-        let session = self.next_session;
-        self.next_session = SessionId(session.0.wrapping_add(1));
+        let session = self.new_session_id();
         self.sessions.open(session, timeout_ms, Some(origin.conn), now.mono_ms);
         let lane = self.lane_mut(origin.conn);
         lane.session = session;
@@ -168,6 +178,7 @@ impl Replica {
         let state = self.sessions.get_mut(session);
         if let Some(old) = state.and_then(|state| state.conn.take()) {
             streams[old.shard()].push(Item::Evict(old));
+            self.probed_conn_gone(session);
         }
         let valid = match self.sessions.get_mut(session) {
             Some(state) if password_ok && state.life != Life::Closing => {

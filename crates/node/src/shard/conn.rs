@@ -59,6 +59,8 @@ pub(super) struct Conn {
     pub(super) long: Option<Box<Long>>,
     /// It stands in the shard's ready queue.
     pub(super) queued: bool,
+    /// It stands in the shard's list of those that need a credit.
+    pub(super) starved: bool,
     /// It stands in the list of dirty connections.
     pub(super) dirty: bool,
     /// Its socket is not read until [`crate::Outbox::resumed`] says so.
@@ -95,6 +97,7 @@ impl Conn {
             next_seq: 0,
             long: None,
             queued: false,
+            starved: false,
             dirty: false,
             paused: false,
             eof: false,

@@ -108,7 +108,11 @@ impl Shard {
     fn serve_ready(&mut self, tree: &Tree, stream: &mut Stream, outbox: &mut Outbox) {
         if self.has_credit() {
             while let Some(slot) = self.starved.pop_front() {
-                self.make_ready(slot as usize);
+                // The connection may be gone, and its slot another's, since it was put here.
+                if let Some(conn) = self.conns[slot as usize].as_deref_mut().filter(|conn| conn.starved) {
+                    conn.starved = false;
+                    self.make_ready(slot as usize);
+                }
             }
         }
         self.held_bytes = 0;
@@ -134,7 +138,11 @@ impl Shard {
         }
         match step {
             Step::Ran | Step::Yield => self.make_ready(slot),
-            Step::NoCredit => self.starved.push_back(slot as u32),
+            Step::NoCredit => {
+                if !std::mem::replace(&mut self.conn_mut(slot).starved, true) {
+                    self.starved.push_back(slot as u32);
+                }
+            }
             Step::Waiting => {}
             Step::Idle => {
                 let conn = self.conn(slot);

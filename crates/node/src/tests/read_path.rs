@@ -7,6 +7,7 @@
 //! it seen and own writes behind it not. Each of the seven broken variants must be caught.
 
 use super::client::{frame, payloads, ping, read, replies, set};
+use super::dice::Dice;
 use crate::harness::Harness;
 use crate::{ConnId, Mutant, NodeConfig};
 use ostler_model::{OpCode, Txn, Zxid};
@@ -24,18 +25,6 @@ enum Request {
     Exists(usize, bool),
     Sync,
     Ping,
-}
-
-/// A small generator: schedules repeat from their seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
 }
 
 struct Client {
@@ -235,7 +224,7 @@ struct Run {
 
 impl Run {
     fn new(seed: u64, mutant: Option<Mutant>) -> Run {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Dice::new(seed);
         let shards = 2 + dice.roll(2);
         let config = NodeConfig {
             shards,
@@ -276,7 +265,8 @@ impl Run {
             if self.awake[shard] || harness.shards[shard].has_work() || !harness.streams[shard].is_empty() {
                 actions.push(Action::Turn(shard));
             }
-            if !harness.submits[shard].is_empty() && !(blocking && harness.replica.is_blocked(&harness.streams)) {
+            let refused = blocking && harness.replica.is_blocked(&harness.streams);
+            if !refused && !harness.submits[shard].is_empty() {
                 actions.push(Action::Deliver(shard));
             }
             if harness.replica.holds_back(shard) {

@@ -1,6 +1,7 @@
 //! Reads in detail, and those that take several turns (client-protocol.md sections 10.6, 14.3 and 15; rules.md 1.10).
 
 use super::client::*;
+use super::dice::Dice;
 use crate::ConnId;
 use crate::harness::Harness;
 use ostler_model::{OpCode, Txn, limits};
@@ -190,6 +191,37 @@ fn a_huge_listing_is_the_directory_at_its_zxid() {
     let events = [&replies[1..], &harness.replies(reader)[..]].concat();
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].zxid, events[0].event()), (replies[0].zxid + 1, (4, "/d".to_owned())));
+}
+
+#[test]
+fn a_huge_listing_bears_any_changes_meanwhile() {
+    let (mut harness, writer, reader) = huge();
+    let mut dice = Dice::new(1);
+    for round in 0..20 {
+        harness.receive(writer);
+        harness.send(reader, &read(round, OpCode::GetChildren, "/d", false));
+        let mut reply = Vec::new();
+        for _ in 0..100 {
+            for _ in 0..dice.roll(40) {
+                let path = format!("/d/n{}", dice.roll(CHILDREN + 200));
+                let request = if dice.roll(2) == 0 { create(1, &path, b"", 0) } else { delete(1, &path) };
+                harness.send(writer, &request);
+            }
+            harness.turn(0);
+            if dice.roll(2) == 0 {
+                harness.deliver(0, usize::MAX);
+                harness.sync(ostler_model::Zxid(i64::MAX));
+                harness.apply();
+            }
+            harness.flush(0);
+            reply = harness.replies(reader);
+            if !reply.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(reply.len(), 1, "round {round} answers");
+        assert_eq!(reply[0].names(), directory_at(&harness, reply[0].zxid).0, "round {round}");
+    }
 }
 
 /// The children of /d at a zxid, and the zxid of its last change, by the log alone.

@@ -239,3 +239,12 @@ fn the_zxid_counter_continues_in_a_new_epoch_when_it_is_used_up() {
     let zxids: Vec<Zxid> = appends.iter().map(|append| append.zxid).collect();
     assert_eq!(zxids, [Zxid::new(0, u32::MAX), Zxid::new(1, 1)]);
 }
+
+#[test]
+fn a_clock_that_went_back_makes_no_second_session_of_one_id() {
+    let mut harness = Harness::standard(1);
+    let (_, first) = harness.session(0);
+    let mut harness = Harness::with_tree(NodeConfig::default(), harness.tree);
+    let (_, second) = harness.session(0);
+    assert_eq!(second.0, first.0 + 1, "the first id is taken by the recovered session");
+}
