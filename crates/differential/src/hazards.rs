@@ -1,8 +1,13 @@
 //! Requests that kill or corrupt Apache 3.9.3, or that Ostler answers differently on purpose (client-protocol.md
 //! section 20). The generator never sends them; with `--hazards` the list here goes to Ostler alone.
 
+use crate::generate::Generator;
+use crate::report;
+use crate::side::{Key, Side};
 use ostler_model::{Create, CreateOp, Delete, MultiOp, OpCode, Request, SetData, Text};
-use ostler_wire::client::{RequestHeader, decode_request};
+use ostler_wire::client::{FrameWriter, ReplyHeader, RequestHeader, decode_request};
+use std::io;
+use std::net::SocketAddr;
 
 const LENGTH_MAX: usize = 1 << 20;
 const QUOTA: &str = "/zookeeper/quota";
@@ -64,4 +69,121 @@ fn refused_set(set: &SetData<'_>) -> Option<&'static str> {
 
 fn text<'a>(path: &'a Text<'_>) -> &'a str {
     path.as_deref().unwrap_or_default()
+}
+
+/// What Ostler must do with a request that Apache is not sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Expected {
+    /// The reply's error code; the connection stays.
+    Err(i32),
+    /// This error code, then the connection is closed.
+    ErrAndClosed(i32),
+    /// Closed without a reply.
+    Closed,
+}
+
+/// One of the requests of section 20.
+struct Case {
+    row: &'static str,
+    op: OpCode,
+    path: &'static str,
+    data: Option<&'static [u8]>,
+    expected: Expected,
+}
+
+const fn case(row: &'static str, op: OpCode, path: &'static str, expected: Expected) -> Case {
+    Case { row, op, path, data: Some(b"x"), expected }
+}
+
+/// In this order: later ones build on earlier ones.
+const CASES: [Case; 22] = {
+    use Expected::{Closed, Err, ErrAndClosed};
+    [
+        case("2: createTTL, flags 0, ttl -1", OpCode::CreateTtl, "/hazard-ttl", Err(-8)),
+        case("3: limits on the root", OpCode::Create, "/zookeeper/quota/zookeeper_limits", Err(0)),
+        case("3: usage on the root", OpCode::Create, "/zookeeper/quota/zookeeper_stats", Err(0)),
+        case("3: a write while they are there", OpCode::Create, "/hazard", Err(0)),
+        case("3: another", OpCode::Create, "/hazard/a", Err(0)),
+        case("3: another", OpCode::Create, "/hazard/b", Err(0)),
+        case("4: limits of the root go", OpCode::Delete, "/zookeeper/quota/zookeeper_limits", Err(0)),
+        case("4: usage of the root goes", OpCode::Delete, "/zookeeper/quota/zookeeper_stats", Err(0)),
+        case("4: limits outside the quotas", OpCode::Create, "/zookeeper/zookeeper_limits", Err(0)),
+        case("4: limits outside the quotas go", OpCode::Delete, "/zookeeper/zookeeper_limits", Err(0)),
+        case("5: a quota", OpCode::Create, "/zookeeper/quota/hazard", Err(0)),
+        Case {
+            data: Some(b"count=9,bytes=-1"),
+            ..case("5: its limits", OpCode::Create, "/zookeeper/quota/hazard/zookeeper_limits", Err(0))
+        },
+        case("5: its usage", OpCode::Create, "/zookeeper/quota/hazard/zookeeper_stats", Err(0)),
+        case("5: unparsable usage", OpCode::SetData, "/zookeeper/quota/hazard/zookeeper_stats", Err(0)),
+        // So does Apache with enforceQuota, as long as nothing under the quota changes.
+        case("5: a write under it, with enforceQuota", OpCode::SetData, "/hazard/a", Err(-5)),
+        case("5: a delete under it", OpCode::Delete, "/hazard/a", Err(0)),
+        Case {
+            data: None,
+            ..case("5: null usage", OpCode::SetData, "/zookeeper/quota/hazard/zookeeper_stats", Err(0))
+        },
+        case("5: a delete under it", OpCode::Delete, "/hazard/b", Err(0)),
+        case("6: deleteContainer of a plain node", OpCode::DeleteContainer, "/hazard", Closed),
+        case("6: which is still there", OpCode::Exists, "/hazard", Err(0)),
+        case("6: createSession in a session", OpCode::CreateSession, "\0", ErrAndClosed(-6)),
+        case("the server is well", OpCode::Exists, "/", Err(0)),
+    ]
+};
+
+/// Sends the server everything that Apache does not survive; each answer must be the documented one. The lines of the
+/// report, and whether all is well.
+///
+/// # Errors
+/// The server cannot be reached.
+pub fn run(address: SocketAddr) -> io::Result<(Vec<String>, bool)> {
+    let mut side = Side::new(address, 1);
+    let mut generator = Generator::new(0);
+    let (mut lines, mut good) = (Vec::new(), true);
+    for case in CASES {
+        side.forget_session(0);
+        side.connect(0)?;
+        let auth = generator.good_auth("digest", b"super:test");
+        side.send(0, &auth.frame);
+        side.collect(0, &[auth]);
+        let made = generator.frame(case.op.code(), |_, f| put(f, &case));
+        side.send(0, &made.frame);
+        let seen = if matches!(case.expected, Expected::Err(_)) {
+            side.collect(0, std::slice::from_ref(&made))
+        } else {
+            side.collect_to_end(0, Some(case.op))
+        };
+        let err = seen.first().and_then(|seen| ReplyHeader::split(&seen.raw).ok()).map(|(header, _)| header.err);
+        let closed = seen.last().is_some_and(|seen| seen.key == Key::Closed);
+        let right = match case.expected {
+            Expected::Err(code) => err == Some(code) && !closed,
+            Expected::ErrAndClosed(code) => err == Some(code) && closed && seen.len() == 2,
+            Expected::Closed => closed && seen.len() == 1,
+        };
+        good &= right;
+        lines.push(format!("{} row {}: {:?}", if right { "ok   " } else { "WRONG" }, case.row, case.expected));
+        if !right {
+            lines.extend(seen.iter().map(|seen| format!("      got {}", report::seen(seen))));
+        }
+        side.hang_up(0);
+    }
+    Ok((lines, good))
+}
+
+fn put(f: &mut FrameWriter<'_>, case: &Case) {
+    f.text(Some(case.path));
+    match case.op {
+        OpCode::Create | OpCode::CreateTtl => {
+            f.buffer(case.data);
+            f.vector(Some(&[()]), |f, ()| f.acl_entry(31, Some("world"), Some("anyone")));
+            f.int(0);
+            f.long(-1);
+        }
+        OpCode::SetData => {
+            f.buffer(case.data);
+            f.int(-1);
+        }
+        OpCode::Delete => f.int(-1),
+        _ => f.bool(false),
+    }
 }

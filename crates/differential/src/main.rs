@@ -90,6 +90,18 @@ fn main() -> ExitCode {
         eprintln!("differential: {failure}");
         good = false;
     }
+    if args.hazards {
+        match hazards::run(b) {
+            Ok((lines, right)) => {
+                println!("requests that Apache does not survive, to B alone:\n  {}", lines.join("\n  "));
+                good &= right;
+            }
+            Err(error) => {
+                eprintln!("differential: B: {error}\n  hint: did the last of these requests kill it?");
+                good = false;
+            }
+        }
+    }
     let missing = run.coverage.missing();
     if !missing.is_empty() {
         eprintln!("differential: never produced: {}", missing.join(", "));

@@ -1,8 +1,9 @@
 //! The rounds: what is sent when, so that both servers see the same order of everything.
 //!
-//! A round is one batch on one connection, pipelined; all answers are awaited, then a barrier on the other connection
-//! collects its events. So writes of different connections never race. Reads of the part of the tree that nobody
-//! changes do race with writes in some rounds; their zxids are then not compared.
+//! A round is one batch on one connection, pipelined, and all its answers are awaited: writes of different connections
+//! never race. What the other connection is sent meanwhile are events, and they must stand before its next answer; where
+//! no answer follows, a barrier collects them. Reads of the part of the tree that nobody changes do race with writes in
+//! some rounds; their zxids are then not compared.
 
 use crate::coverage::Coverage;
 use crate::generate::{Generator, Made};
@@ -122,8 +123,8 @@ impl Run {
         let g = &mut self.generator;
         let count = match g.rng.below(100) {
             0..=29 => 1 + g.rng.below(8),
-            30..=79 => 8 + g.rng.below(56),
-            _ => 64 + g.rng.below(140),
+            30..=69 => 8 + g.rng.below(56),
+            _ => 64 + g.rng.below(240),
         };
         let mut batch = Vec::with_capacity(count + 8);
         if inline && g.rng.percent(4) {
@@ -169,7 +170,7 @@ impl Run {
         let b = self.b.collect(connection, &batch);
         self.compare(connection, &batch, &a, &b)?;
         self.remember(connection, batch);
-        self.barriers(connection, false)
+        Ok(())
     }
 
     /// The events of all clients but `active`. A session that ends deletes its nodes in no order.
@@ -237,6 +238,7 @@ impl Run {
 
     /// The same session on a new connection: watches and identities are gone.
     fn reconnect(&mut self, connection: usize) -> Result<(), Failure> {
+        self.barriers(1 - connection, false)?;
         if self.generator.rng.percent(50) {
             self.a.hang_up(connection);
             self.b.hang_up(connection);
@@ -250,6 +252,7 @@ impl Run {
         let op = OpCode::from_i32(made.op);
         let ends = op == Some(OpCode::CloseSession);
         let batch = vec![made];
+        self.barriers(connection, false)?;
         self.send(connection, &batch);
         let mut a = self.a.collect_to_end(connection, op);
         let mut b = self.b.collect_to_end(connection, op);
@@ -309,6 +312,7 @@ impl Run {
             what: format!("cannot connect: {error}"),
             hint: "did the last requests kill it?",
         };
+        self.barriers(1, false)?;
         self.a.forget_session(VISITOR);
         self.b.forget_session(VISITOR);
         let a = self.a.handshake(VISITOR, &frame_a).map_err(|error| gone("A", error))?;
