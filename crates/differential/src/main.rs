@@ -12,6 +12,7 @@ mod coverage;
 mod deviations;
 mod generate;
 mod hazards;
+mod logs;
 mod pools;
 mod report;
 mod rng;
@@ -20,6 +21,7 @@ mod side;
 
 use clap::Parser;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -42,6 +44,12 @@ struct Args {
     /// Do not fail when a reachable pair of operation and error code was never produced.
     #[arg(long)]
     partial: bool,
+    /// Data directory of A: compare the transaction logs too (with --log-b).
+    #[arg(long, requires = "log_b")]
+    log_a: Option<PathBuf>,
+    /// Data directory of B.
+    #[arg(long, requires = "log_a")]
+    log_b: Option<PathBuf>,
     /// Afterwards send B the requests that Apache does not survive (they never go to A).
     #[arg(long)]
     hazards: bool,
@@ -57,7 +65,7 @@ fn main() -> ExitCode {
     let mut run = match run::Run::start(a, b, args.seed, args.keep_going) {
         Ok(run) => run,
         Err(failure) => {
-            eprintln!("differential: {failure}");
+            eprintln!("differential: {failure}\n  hint: both servers must be freshly started on empty directories");
             return ExitCode::from(2);
         }
     };
@@ -90,6 +98,9 @@ fn main() -> ExitCode {
         eprintln!("differential: {failure}");
         good = false;
     }
+    if let (Some(a), Some(b)) = (&args.log_a, &args.log_b) {
+        good &= compare_logs(a, b);
+    }
     if args.hazards {
         match hazards::run(b) {
             Ok((lines, right)) => {
@@ -108,6 +119,24 @@ fn main() -> ExitCode {
         good &= args.partial;
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn compare_logs(a: &Path, b: &Path) -> bool {
+    match (logs::read(a), logs::read(b)) {
+        (Ok(a), Ok(b)) => {
+            let a = logs::without_reused_zxids(a);
+            let differences = logs::differences(&a, &b);
+            println!("transaction logs: {} records, {} differences", a.len(), differences.len());
+            for difference in &differences {
+                eprintln!("{difference}");
+            }
+            differences.is_empty()
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("differential: transaction logs: {error}\n  hint: --log-a and --log-b are the servers' dataDir");
+            false
+        }
+    }
 }
 
 fn resolve(text: &str) -> Option<SocketAddr> {
