@@ -120,6 +120,18 @@ def killed(writer, name, seconds, **properties):
     both_show_the_same(stage, load=load)
 
 
+def stormy(writer, name, **properties):
+    """Four clients with random operations on one tree while sessions with ephemerals come and go, snapshots all the time, then a kill."""
+    stage = Stage(name, dict({"snapCount": 250, "preAllocSize": 64}, **properties))
+    with stage.server(writer) as s:
+        workload.storm(s.port, "/storm", 2000)
+        s.kill()
+    snaps = len(stage.files(r"snapshot\."))
+    if snaps < 8:
+        raise AssertionError("only %d snapshots were taken under the storm" % snaps)
+    both_show_the_same(stage)
+
+
 def to_and_fro(name, **properties):
     """The directory goes from one server to the other six times; each adds to it, one hand-over in two is a kill."""
     stage, before = Stage(name, properties), None
@@ -162,7 +174,9 @@ def left_sessions_expire(writer, reader, name):
         s.kill()
     with stage.server(reader) as s:
         end = time.monotonic() + 30
-        while "/e" in tree.read(s.port)["nodes"]:
+        if not tree.there(s.port, "/e"):
+            raise AssertionError("the ephemeral of a living session was gone at the start")
+        while tree.there(s.port, "/e"):
             if time.monotonic() > end:
                 raise AssertionError("the session did not expire within 30 s")
             time.sleep(0.2)
@@ -181,6 +195,7 @@ def cases(kind):
         ("apache writes, digests off", lambda n: written_by("apache", n, **{"digest.enabled": "false"})),
         ("apache is killed while writing", lambda n: killed("apache", n, 2.0)),
         ("apache is killed while writing and taking snapshots", lambda n: killed("apache", n, 3.0, snapCount=300, preAllocSize=64)),
+        ("apache is killed after a storm, many fuzzy snapshots", lambda n: stormy("apache", n)),
         (kind + " writes, one log", lambda n: written_by(kind, n)),
         (kind + " writes, many logs and snapshots", lambda n: written_by(kind, n, 8, 8, **SMALL)),
         (kind + " writes, restarted in between", lambda n: written_by(kind, n, 2, 2, restart=True)),
@@ -189,6 +204,7 @@ def cases(kind):
         (kind + " writes, digests off", lambda n: written_by(kind, n, **{"digest.enabled": "false"})),
         (kind + " is killed while writing", lambda n: killed(kind, n, 2.0)),
         (kind + " is killed while writing and taking snapshots", lambda n: killed(kind, n, 3.0, snapCount=300, preAllocSize=64)),
+        (kind + " is killed after a storm, many fuzzy snapshots", lambda n: stormy(kind, n)),
         ("to and fro, six times", lambda n: to_and_fro(n)),
         ("to and fro, six times, many snapshots", lambda n: to_and_fro(n, **SMALL)),
         ("a session goes on: apache to " + kind, lambda n: sessions_go_on("apache", kind, n)),

@@ -37,6 +37,15 @@ def node(conn, path):
     return row
 
 
+def there(port, path):
+    """Whether a node exists."""
+    conn = Conn(("127.0.0.1", port), 30.0)
+    conn.handshake(timeout=60000)
+    err = conn.call("exists", b_pw(path))[2]
+    conn.close_session()
+    return err == 0
+
+
 def read(port):
     """{"nodes": {path: row}, "sessions": [ids that own ephemerals], "digest mismatches": n} of a server."""
     conn = Conn(("127.0.0.1", port), 30.0)
