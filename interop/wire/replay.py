@@ -3,7 +3,7 @@
 
 usage: wire/replay.py [--server ostler|apache] [--profile NAME]... [--only REGEX] [--at HOST:PORT] [--verbose]
 
-For each profile (default, ext, enforce, slow: 305 cases; `slow` takes four minutes) a server is started with the options
+For each profile (default, ext, enforce, ensemble, slow: 310 cases; `slow` takes four minutes) a server is started with the options
 that the profile names, the recorder's own case functions (capture_wire.py) run against it, and two things are compared
 with the sample: `reply` (the decoded frames; zxids relative to the start of the exchange, lists sorted) and `masked_hex`
 (the raw frames with the volatile bytes masked; a list may be in another order). --at uses a running server instead and
@@ -35,10 +35,11 @@ OPTIONS = {
     "default": {},
     "ext": EXT,
     "enforce": {"enforce.auth.enabled": "true", "enforce.auth.schemes": "digest"},
+    "ensemble": {"authProvider.1": "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider", "ensembleAuthName": "foo"},
     "slow": EXT,
 }
 # What the specification counted; a lost case must not pass as a success.
-EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "slow": 5}
+EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "ensemble": 5, "slow": 5}
 
 
 def load(path, profiles):
