@@ -2,6 +2,7 @@
 //!
 //! Random transactions, most of which fit the tree and many of which do not (as in replay over a fuzzy snapshot):
 //! both sides must answer the same, report the same changes and hold the same nodes, counters, usage and digest.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod naive;
 

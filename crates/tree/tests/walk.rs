@@ -1,4 +1,5 @@
 //! Fuzzy snapshots: a walk interleaved with transactions, loaded and replayed, gives the live tree.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use ostler_model::{Acl, AclList, CreateOp, CreateTxn, SessionId, StoredStat, Txn, TxnHeader, Zxid, open_acl};
 use ostler_tree::{ChildCursor, LoadError, Loader, NodeImage, Tree, TreeConfig, TxnResult};

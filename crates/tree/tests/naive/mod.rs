@@ -210,7 +210,10 @@ impl Naive {
     fn account(&mut self, path: &str, count: i64, bytes: i64) {
         let active = |root: &str| self.nodes.contains_key(&format!("/zookeeper/quota{root}{LIMITS}"));
         let prefixes = path.char_indices().filter(|(_, c)| *c == '/').map(|(at, _)| &path[..at]).chain([path]);
-        let Some(root) = prefixes.filter(|p| !p.is_empty() && active(p)).last().map(str::to_owned) else { return };
+        let Some(root) = prefixes.filter(|p| !p.is_empty() && active(p)).max_by_key(|p| p.len()).map(str::to_owned)
+        else {
+            return;
+        };
         if count == 0 && bytes == 0 {
             return;
         }
@@ -226,7 +229,7 @@ impl Naive {
                 stats.data = Some(format!("count={},bytes={}{tail}", c + count, b + bytes).into_bytes());
             }
             None if text.is_empty() => {
-                stats.data = Some(format!("count={},bytes={}", count - 1, bytes - 1).into_bytes())
+                stats.data = Some(format!("count={},bytes={}", count - 1, bytes - 1).into_bytes());
             }
             None => self.recount(&root),
         }
