@@ -47,10 +47,9 @@ pub struct Content<'a> {
     pub data: Option<&'a [u8]>,
 }
 
+/// What is known of a page; 0 is no class.
 #[derive(Debug, Default)]
 struct Page {
-    /// Empty if the page has no class at the moment.
-    bytes: Box<[u8]>,
     class: u16,
     live: u16,
     /// First slot of the list of freed slots; each begins with the number of the next.
@@ -78,9 +77,13 @@ struct Large {
     next_free: u32,
 }
 
+type PageBytes = [u8; PAGE_BYTES];
+
 /// All names and data of a tree.
 #[derive(Debug)]
 pub struct Blobs {
+    /// The memory of each page, apart from the rest, so that reading a blob touches little else.
+    memory: Chunks<Option<Box<PageBytes>>>,
     pages: Chunks<Page>,
     /// Pages without class and memory; threaded through `next`.
     spare: u32,
@@ -93,6 +96,7 @@ pub struct Blobs {
 impl Blobs {
     pub fn new() -> Blobs {
         Blobs {
+            memory: Chunks::default(),
             pages: Chunks::default(),
             spare: NO_PAGE,
             with_room: Box::new([NO_PAGE; CLASS_MAX + 1]),
@@ -105,7 +109,7 @@ impl Blobs {
     pub fn get(&self, blob: BlobRef) -> Content<'_> {
         decode(match blob.large() {
             Some(index) => &self.large.at(index).bytes,
-            None => &self.pages.at(blob.page()).bytes[blob.offset()..],
+            None => &page_bytes(&self.memory, blob.page())[blob.offset()..],
         })
     }
 
@@ -128,15 +132,17 @@ impl Blobs {
             }
             slot => {
                 let at = usize::from(slot) * class * UNIT_BYTES;
-                page.freed = u16::from_le_bytes([page.bytes[at], page.bytes[at + 1]]);
+                let bytes = page_bytes(&self.memory, page_id);
+                page.freed = u16::from_le_bytes([bytes[at], bytes[at + 1]]);
                 slot
             }
         };
         page.live += 1;
         let blob = BlobRef::in_page(page_id, class, slot);
         let range = page.slot_range(blob.offset());
-        encode(content, &mut page.bytes[range]);
-        if page.live == page.slots() {
+        let full = page.live == page.slots();
+        encode(content, &mut page_bytes_mut(&mut self.memory, page_id)[range]);
+        if full {
             self.unlink(page_id);
         }
         blob
@@ -154,13 +160,14 @@ impl Blobs {
         let was_full = page.live == page.slots();
         let at = blob.offset();
         let freed = page.freed.to_le_bytes();
-        page.bytes[at..at + 2].copy_from_slice(&freed);
+        page_bytes_mut(&mut self.memory, page_id)[at..at + 2].copy_from_slice(&freed);
         page.freed = (at / UNIT_BYTES / usize::from(page.class)) as u16;
         page.live -= 1;
         if page.live == 0 {
             if !was_full {
                 self.unlink(page_id);
             }
+            *self.memory.at_mut(page_id) = None;
             *self.pages.at_mut(page_id) = Page { next: self.spare, ..Page::default() };
             self.spare = page_id;
         } else if was_full {
@@ -185,9 +192,8 @@ impl Blobs {
 
     /// Writes data over data whose length field has the same size, in a slot where it fits.
     fn overwrite_data(&mut self, blob: BlobRef, name_len: usize, data: Option<&[u8]>) {
-        let page = self.pages.at_mut(blob.page());
-        let range = page.slot_range(blob.offset());
-        let slot = &mut page.bytes[range];
+        let range = self.pages.at(blob.page()).slot_range(blob.offset());
+        let slot = &mut page_bytes_mut(&mut self.memory, blob.page())[range];
         let field_at = varint_bytes(name_len);
         let data_at = field_at + write_varint(&mut slot[field_at..], length_field(data)) + name_len;
         let data = data.unwrap_or_default();
@@ -210,21 +216,18 @@ impl Blobs {
 
     fn open_page(&mut self, class: usize) -> u32 {
         let id = match self.spare {
-            NO_PAGE => self.pages.grow(),
+            NO_PAGE => {
+                self.memory.grow();
+                self.pages.grow()
+            }
             id => {
                 self.spare = self.pages.at(id).next;
                 id
             }
         };
-        *self.pages.at_mut(id) = Page {
-            bytes: vec![0; PAGE_BYTES].into_boxed_slice(),
-            class: class as u16,
-            live: 0,
-            freed: NO_SLOT,
-            fresh: 0,
-            prev: NO_PAGE,
-            next: NO_PAGE,
-        };
+        let bytes: Box<[u8]> = vec![0; PAGE_BYTES].into();
+        *self.memory.at_mut(id) = Some(bytes.try_into().expect("it was made with this length"));
+        *self.pages.at_mut(id) = Page { class: class as u16, freed: NO_SLOT, ..Page::default() };
         self.link(id);
         id
     }
@@ -249,6 +252,14 @@ impl Blobs {
             self.pages.at_mut(next).prev = prev;
         }
     }
+}
+
+fn page_bytes(memory: &Chunks<Option<Box<PageBytes>>>, page: u32) -> &PageBytes {
+    memory.at(page).as_ref().expect("a page with blobs has memory")
+}
+
+fn page_bytes_mut(memory: &mut Chunks<Option<Box<PageBytes>>>, page: u32) -> &mut PageBytes {
+    memory.at_mut(page).as_mut().expect("a page with blobs has memory")
 }
 
 fn length_field(data: Option<&[u8]>) -> usize {
@@ -327,7 +338,7 @@ mod tests {
         for blob in refs {
             blobs.remove(blob);
         }
-        assert!((0..pages).all(|id| blobs.pages.at(id).bytes.is_empty()));
+        assert!((0..pages).all(|id| blobs.memory.at(id).is_none()));
         for _ in 0..5_000 {
             blobs.insert(content(b"name", Some(&[7; 100])));
         }

@@ -1,18 +1,75 @@
 //! Finding things by content: thousands of small hash tables of ids, so that growing one never takes long (rules.md 1.9).
+//!
+//! A table is a row of buckets, each one cache line: twelve ids, a byte of each id's hash, and how many ids went past
+//! the full bucket to a later one. A look-up thus reads one line of the index for most paths, and stops at a bucket
+//! that nothing went past.
 
 use core::hash::{BuildHasher, Hash, Hasher};
 use foldhash::quality::FixedState;
-use hashbrown::HashTable;
 
-/// Below this capacity a table is not shrunk.
-const SHRINK_MIN: usize = 64;
+const SLOTS: usize = 12;
+/// Slots of a table that may be taken, in eighths, before it grows.
+const FULL_EIGHTHS: usize = 7;
+/// Tables of up to so many buckets are not shrunk.
+const SHRINK_MIN: usize = 4;
 
 /// Ids by the hash of what they stand for. What that is, the caller knows: it compares and rehashes.
 #[derive(Debug)]
 pub struct Index {
     /// A power of two of them.
-    tables: Box<[HashTable<u32>]>,
+    tables: Box<[Box<[Bucket]>]>,
+    /// Ids in each table.
+    lens: Box<[u32]>,
     state: FixedState,
+}
+
+#[derive(Clone, Debug, Default)]
+#[repr(C, align(64))]
+struct Bucket {
+    ids: [u32; SLOTS],
+    /// A byte of the hash of the id in the same slot, never 0; 0 = free.
+    tags: [u8; SLOTS],
+    /// Ids that belong here or before, found no room here and went on.
+    passed: u32,
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64, "a bucket is a cache line");
+
+impl Bucket {
+    /// Slots whose tag is `tag`, lowest first.
+    fn slots_with(&self, tag: u8) -> impl Iterator<Item = usize> + use<> {
+        const LOW: u128 = u128::from_le_bytes([1; 16]);
+        let mut tags = [!tag; 16];
+        tags[..SLOTS].copy_from_slice(&self.tags);
+        let differences = u128::from_le_bytes(tags) ^ (LOW * u128::from(tag));
+        // The high bit of every byte that is zero: of those with the same tag. Borrowing can set bits above one such
+        // byte falsely, so those are looked at again.
+        let mut equal = differences.wrapping_sub(LOW) & !differences & (LOW << 7);
+        core::iter::from_fn(move || {
+            while equal != 0 {
+                let slot = equal.trailing_zeros() as usize / 8;
+                equal &= equal - 1;
+                if tags[slot] == tag {
+                    return Some(slot);
+                }
+            }
+            None
+        })
+    }
+}
+
+/// Where the ids with one hash are: which table, from which bucket on, under which tag.
+#[derive(Clone, Copy)]
+struct Place {
+    table: usize,
+    spread: u64,
+    tag: u8,
+}
+
+impl Place {
+    fn home(self, buckets: usize) -> usize {
+        ((self.spread * buckets as u64) >> 32) as usize
+    }
 }
 
 impl Index {
@@ -20,17 +77,15 @@ impl Index {
     pub fn new(seed: u64, tables: usize) -> Index {
         assert!(tables.is_power_of_two(), "the table is chosen by a mask");
         Index {
-            tables: core::iter::repeat_with(HashTable::new).take(tables).collect(),
+            tables: core::iter::repeat_with(Box::default).take(tables).collect(),
+            lens: vec![0; tables].into(),
             state: FixedState::with_seed(seed),
         }
     }
 
     /// The hash of a name under a parent.
     pub fn hash_name(&self, parent: u32, name: &[u8]) -> u64 {
-        let mut hasher = self.state.build_hasher();
-        hasher.write_u32(parent);
-        hasher.write(name);
-        hasher.finish()
+        hash_name(&self.state, parent, name)
     }
 
     /// The hash of anything.
@@ -40,31 +95,91 @@ impl Index {
 
     /// The id with this hash that `matches`.
     pub fn find(&self, hash: u64, mut matches: impl FnMut(u32) -> bool) -> Option<u32> {
-        self.tables[self.table(hash)].find(hash, |id| matches(*id)).copied()
+        let place = self.place(hash);
+        let buckets = &self.tables[place.table];
+        let mut at = place.home(buckets.len());
+        for _ in 0..buckets.len() {
+            let bucket = &buckets[at];
+            for slot in bucket.slots_with(place.tag) {
+                if matches(bucket.ids[slot]) {
+                    return Some(bucket.ids[slot]);
+                }
+            }
+            if bucket.passed == 0 {
+                return None;
+            }
+            at = next(at, buckets.len());
+        }
+        None
     }
 
     /// Adds an id that is not there.
     pub fn insert(&mut self, hash: u64, id: u32, hash_again: impl Fn(&FixedState, u32) -> u64) {
-        let state = &self.state;
-        let table = (hash >> 40) as usize & (self.tables.len() - 1);
-        self.tables[table].insert_unique(hash, id, |id| hash_again(state, *id));
+        let place = self.place(hash);
+        let buckets = self.tables[place.table].len();
+        if (self.lens[place.table] as usize + 1) * 8 > buckets * SLOTS * FULL_EIGHTHS {
+            self.rebuild(place.table, buckets + (buckets / 2).max(1), hash_again);
+        }
+        put(&mut self.tables[place.table], place, id);
+        self.lens[place.table] += 1;
     }
 
     /// Takes out the id, which is there.
     pub fn remove(&mut self, hash: u64, id: u32, hash_again: impl Fn(&FixedState, u32) -> u64) {
-        let index = self.table(hash);
-        let table = &mut self.tables[index];
-        table.find_entry(hash, |other| *other == id).expect("what is removed was inserted").remove();
-        if table.capacity() > SHRINK_MIN && table.len() < table.capacity() / 8 {
-            let state = &self.state;
-            table.shrink_to(table.len() * 2, |id| hash_again(state, *id));
+        let place = self.place(hash);
+        let buckets = &mut self.tables[place.table];
+        let len = buckets.len();
+        let mut at = place.home(len);
+        loop {
+            let bucket = &mut buckets[at];
+            if let Some(slot) = bucket.slots_with(place.tag).find(|slot| bucket.ids[*slot] == id) {
+                bucket.tags[slot] = 0;
+                break;
+            }
+            assert!(bucket.passed > 0, "what is removed was inserted");
+            bucket.passed -= 1;
+            at = next(at, len);
+        }
+        self.lens[place.table] -= 1;
+        let ids = self.lens[place.table] as usize;
+        if len > SHRINK_MIN && ids * 4 < len * SLOTS {
+            self.rebuild(place.table, len / 2, hash_again);
         }
     }
 
-    /// hashbrown takes the low bits for the bucket and the top 7 for its tags; these are others.
-    fn table(&self, hash: u64) -> usize {
-        (hash >> 40) as usize & (self.tables.len() - 1)
+    fn rebuild(&mut self, table: usize, buckets: usize, hash_again: impl Fn(&FixedState, u32) -> u64) {
+        let mut rebuilt: Box<[Bucket]> = vec![Bucket::default(); buckets].into();
+        for bucket in &self.tables[table] {
+            for (id, _) in bucket.ids.iter().zip(bucket.tags).filter(|(_, tag)| *tag != 0) {
+                let place = self.place(hash_again(&self.state, *id));
+                put(&mut rebuilt, place, *id);
+            }
+        }
+        self.tables[table] = rebuilt;
     }
+
+    /// Table, bucket and tag come from different bits.
+    fn place(&self, hash: u64) -> Place {
+        let tag = (hash >> 56).max(1) as u8;
+        Place { table: (hash >> 32) as usize & (self.tables.len() - 1), spread: hash & 0xffff_ffff, tag }
+    }
+}
+
+fn put(buckets: &mut [Bucket], place: Place, id: u32) {
+    let mut at = place.home(buckets.len());
+    loop {
+        let bucket = &mut buckets[at];
+        if let Some(slot) = bucket.slots_with(0).next() {
+            (bucket.ids[slot], bucket.tags[slot]) = (id, place.tag);
+            return;
+        }
+        bucket.passed += 1;
+        at = next(at, buckets.len());
+    }
+}
+
+fn next(at: usize, buckets: usize) -> usize {
+    if at + 1 == buckets { 0 } else { at + 1 }
 }
 
 /// As [`Index::hash_name`], for rehashing.
@@ -73,4 +188,65 @@ pub fn hash_name(state: &FixedState, parent: u32, name: &[u8]) -> u64 {
     hasher.write_u32(parent);
     hasher.write(name);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// Hashes that differ in few bits, so that tags, tables and buckets collide.
+    fn hash(id: u32, spread: u32) -> u64 {
+        let (table, bucket, tag) = (u64::from(id) % 2, u64::from(id % spread), u64::from(id % 3));
+        tag << 56 | table << 32 | bucket << 27
+    }
+
+    proptest! {
+        #[test]
+        fn holds_exactly_what_was_inserted_and_not_removed(
+            steps in proptest::collection::vec((0..400_u32, prop::bool::weighted(0.6)), 1..1_500),
+            spread in 1..20_u32,
+        ) {
+            let mut index = Index::new(1, 2);
+            let mut model = BTreeSet::new();
+            for (id, insert) in steps {
+                if insert && model.insert(id) {
+                    index.insert(hash(id, spread), id, |_, id| hash(id, spread));
+                } else if !insert && model.remove(&id) {
+                    index.remove(hash(id, spread), id, |_, id| hash(id, spread));
+                }
+            }
+            for id in 0..400 {
+                prop_assert_eq!(index.find(hash(id, spread), |other| other == id).is_some(), model.contains(&id));
+            }
+            prop_assert_eq!(index.lens.iter().sum::<u32>() as usize, model.len());
+            let passed = |index: &Index| index.tables.iter().flat_map(|t| t.iter()).map(|b| b.passed).sum::<u32>();
+            for id in model {
+                index.remove(hash(id, spread), id, |_, id| hash(id, spread));
+            }
+            prop_assert_eq!(passed(&index), 0);
+        }
+    }
+
+    #[test]
+    fn real_hashes_spread_well() {
+        let mut index = Index::new(7, 64);
+        let names: Vec<String> = (0..50_000).map(|i| format!("{i:0>24}")).collect();
+        let again = |state: &FixedState, id: u32| hash_name(state, 5, names[id as usize].as_bytes());
+        for id in 0..50_000 {
+            index.insert(index.hash_name(5, names[id as usize].as_bytes()), id, again);
+        }
+        let mut compared = 0;
+        for id in 0..50_000_u32 {
+            let found = index.find(index.hash_name(5, names[id as usize].as_bytes()), |other| {
+                compared += 1;
+                other == id
+            });
+            assert_eq!(found, Some(id));
+        }
+        assert!(compared < 52_000, "{compared} comparisons for 50,000 look-ups");
+        let slots: usize = index.tables.iter().map(|table| table.len() * SLOTS).sum();
+        assert!(slots < 2 * 50_000, "{slots} slots for 50,000 ids");
+    }
 }
