@@ -1,7 +1,10 @@
 //! Names and data: slots of one size in pages of 64 KiB, a size class every 8 bytes (rules.md section 3).
 //!
 //! A blob is `[varint name length][varint data length + 1, 0 = null][name][data]`. A page belongs to one class until
-//! all its slots are free; then its memory goes back. Blobs above 4 KiB have an allocation of their own.
+//! all its slots are free; then any class can take it. Blobs above 4 KiB have an allocation of their own.
+//!
+//! Pages are kept for ever: when they were given back, the C library now and then returned all of a shrunken tree's
+//! memory to the kernel in one call, 14 ms for 128 MB.
 
 use super::chunks::Chunks;
 
@@ -85,7 +88,7 @@ pub struct Blobs {
     /// The memory of each page, apart from the rest, so that reading a blob touches little else.
     memory: Chunks<Option<Box<PageBytes>>>,
     pages: Chunks<Page>,
-    /// Pages without class and memory; threaded through `next`.
+    /// Pages without class; threaded through `next`.
     spare: u32,
     /// By class: the first page with room.
     with_room: Box<[u32; CLASS_MAX + 1]>,
@@ -167,7 +170,6 @@ impl Blobs {
             if !was_full {
                 self.unlink(page_id);
             }
-            *self.memory.at_mut(page_id) = None;
             *self.pages.at_mut(page_id) = Page { next: self.spare, ..Page::default() };
             self.spare = page_id;
         } else if was_full {
@@ -217,7 +219,9 @@ impl Blobs {
     fn open_page(&mut self, class: usize) -> u32 {
         let id = match self.spare {
             NO_PAGE => {
-                self.memory.grow();
+                let bytes: Box<[u8]> = vec![0; PAGE_BYTES].into();
+                let id = self.memory.grow();
+                *self.memory.at_mut(id) = Some(bytes.try_into().expect("it was made with this length"));
                 self.pages.grow()
             }
             id => {
@@ -225,8 +229,6 @@ impl Blobs {
                 id
             }
         };
-        let bytes: Box<[u8]> = vec![0; PAGE_BYTES].into();
-        *self.memory.at_mut(id) = Some(bytes.try_into().expect("it was made with this length"));
         *self.pages.at_mut(id) = Page { class: class as u16, freed: NO_SLOT, ..Page::default() };
         self.link(id);
         id
@@ -331,14 +333,13 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_empty_pages_goes_back_and_serves_other_sizes() {
+    fn empty_pages_serve_other_sizes() {
         let mut blobs = Blobs::new();
         let refs: Vec<_> = (0..10_000).map(|_| blobs.insert(content(b"name", Some(&[7; 60])))).collect();
         let pages = blobs.pages.len();
         for blob in refs {
             blobs.remove(blob);
         }
-        assert!((0..pages).all(|id| blobs.memory.at(id).is_none()));
         for _ in 0..5_000 {
             blobs.insert(content(b"name", Some(&[7; 100])));
         }
@@ -356,6 +357,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
         #[test]
         fn every_blob_keeps_its_content(steps in proptest::collection::vec((0..3_u8, any::<usize>(), "[a-z]{1,40}", data()), 1..300)) {
             let mut blobs = Blobs::new();
