@@ -77,6 +77,7 @@ impl Options {
 }
 
 fn measure(options: &Options) -> Duration {
+    println!("control, the same computation again and again: slowest {:?}", control(options.nodes));
     let rss_empty = rss_bytes();
     let mut tree = Tree::new(TreeConfig { seed: 0x5eed, digest: options.digest });
     let mut run = Run::default();
@@ -152,9 +153,23 @@ fn walk(tree: &Tree) -> Duration {
     slowest
 }
 
+/// What the machine alone adds to the slowest operation: CPU time of some microseconds of hashing, `times` times.
+fn control(times: u64) -> Duration {
+    let block = [7; 20_000];
+    let mut slowest = Duration::ZERO;
+    for _ in 0..times {
+        let start = thread_time();
+        std::hint::black_box(ostler_tree::content_crc("", Some(std::hint::black_box(&block))));
+        slowest = slowest.max(thread_time() - start);
+    }
+    slowest
+}
+
 #[derive(Default)]
 struct Run {
     count: u32,
+    /// Operations above a millisecond.
+    slow: u32,
     total: Duration,
     slowest: Duration,
     slowest_at: u32,
@@ -171,6 +186,7 @@ impl Run {
         let took = thread_time() - start;
         assert_eq!(self.changes.len(), 1, "{txn:?} fits");
         self.total += took;
+        self.slow += u32::from(took > Duration::from_millis(1));
         if took > self.slowest {
             (self.slowest, self.slowest_at) = (took, self.count);
         }
@@ -179,7 +195,8 @@ impl Run {
 
     fn report(&self, name: &str) -> Duration {
         let mean = self.total / self.count.max(1);
-        println!("{name}: mean {mean:?}, slowest {:?} (number {})", self.slowest, self.slowest_at);
+        let Run { slowest, slowest_at, slow, .. } = self;
+        println!("{name}: mean {mean:?}, slowest {slowest:?} (number {slowest_at}), {slow} above 1 ms");
         self.slowest
     }
 }

@@ -26,7 +26,6 @@ use index::Index;
 use ostler_model::{AclList, Owner, SessionId, Stat, StoredStat, Txn, TxnHeader, Zxid, open_acl, path, read_only_acl};
 use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Sub-tables of the node index: at 10M nodes each holds 1,200 ids.
 const INDEX_TABLES: usize = 8_192;
@@ -63,8 +62,6 @@ pub struct Tree {
     pub(crate) unknown_acls: BTreeSet<NodeId>,
     /// Lengths of all paths, in UTF-16 units as Apache counts them.
     path_units: u64,
-    /// Every open walk holds a clone.
-    pub(crate) walks: Arc<()>,
 }
 
 /// A node, borrowed.
@@ -108,7 +105,6 @@ impl Tree {
             quotas: BTreeSet::new(),
             unknown_acls: BTreeSet::new(),
             path_units: 0,
-            walks: Arc::new(()),
         }
     }
 

@@ -1,13 +1,13 @@
 //! The fuzzy walk of a snapshot, in small steps (storage.md section 4.3, rules.md section 3).
 //!
 //! A directory's list is walked from its end to its start. Removal moves the last child into the gap and creation
-//! adds at the end, so every node that lives through the walk is met at least once; some are met twice. Replaying
-//! the log from the walk's zxid on repairs what changed meanwhile.
+//! adds at the end, so every node that lives through the walk is met at least once; some are met twice. Nodes newer
+//! than the walk are left out, and replaying the log from its zxid on repairs what else changed meanwhile. That also
+//! makes it harmless if the slot of a directory being walked is taken by another node: all below that is newer.
 
 use crate::Tree;
 use crate::table::{ChildList, NodeId, ROOT};
 use ostler_model::{AclList, SessionId, StoredStat, Zxid};
-use std::sync::Arc;
 
 /// One node of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +22,6 @@ pub struct NodeImage<'a> {
 }
 
 /// A walk over a changing tree that sees every node that lives through it at least once, parents before children.
-/// Dropping it ends it.
 #[derive(Debug)]
 pub struct Walk {
     /// The tree's zxid when the walk began: nodes created later are left out, and the snapshot bears this name.
@@ -37,8 +36,6 @@ pub struct Walk {
     /// Path of the innermost.
     path: String,
     root_visited: bool,
-    /// While this lives, the tree does not reuse slots.
-    _quarantine: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -61,7 +58,6 @@ impl Tree {
             open: vec![OpenDir { id: ROOT, ahead: usize::MAX, path_len: 0 }],
             path: String::new(),
             root_visited: false,
-            _quarantine: self.walks.clone(),
         }
     }
 }
@@ -77,7 +73,7 @@ impl Walk {
             }
             let Some(dir) = self.open.last_mut() else { return true };
             self.path.truncate(dir.path_len);
-            // A directory that was deleted meanwhile has no children; its slot stays empty while we walk.
+            // A directory that was deleted meanwhile has no children, or new ones.
             let children = tree.node_ref(dir.id).children();
             dir.ahead = dir.ahead.min(children.map_or(0, ChildList::len));
             let (Some(children), 1..) = (children, dir.ahead) else {

@@ -238,6 +238,20 @@ fn nodes_without_parent_and_bad_paths_are_refused() {
 }
 
 #[test]
+fn of_two_images_of_a_path_the_last_wins() {
+    let mut loader = Loader::new(CONFIG, Zxid(9));
+    loader.node(&image("", -1)).unwrap();
+    for owner in [SessionId(3), SessionId(4)] {
+        let stat = StoredStat { ephemeral_owner: owner.0, version: owner.0 as i32, ..StoredStat::default() };
+        loader.node(&NodeImage { path: "/e", data: Some(b"x"), acl_id: -1, stat }).unwrap();
+    }
+    let tree = loader.finish();
+    assert_eq!(tree.node("/e").unwrap().stored().version, 4);
+    assert_eq!(tree.ephemeral_owners(), [SessionId(4)]);
+    assert_eq!(tree.node_count(), 5);
+}
+
+#[test]
 fn missing_built_in_nodes_are_added() {
     let mut loader = Loader::new(CONFIG, Zxid(1));
     loader.node(&image("", -1)).unwrap();
@@ -297,31 +311,4 @@ fn orphan_ephemerals_go_and_move_their_parents() {
     assert_eq!(tree.node("/p").unwrap().stored().pzxid, Zxid(4));
     assert_eq!(tree.ephemerals_count(), 0);
     assert_eq!(tree.session_timeout_ms(SessionId(6)), Some(10));
-}
-
-#[test]
-fn usage_is_counted_anew_after_loading() {
-    let mut tree = Tree::new(CONFIG);
-    let paths = ["/a", "/a/b", "/zookeeper/quota/a", "/zookeeper/quota/a/zookeeper_limits"];
-    for (i, path) in paths.iter().enumerate() {
-        create(&mut tree, i as i64 + 1, path, "four", false);
-    }
-    let stats = "/zookeeper/quota/a/zookeeper_stats";
-    create(&mut tree, 5, stats, "junk", false);
-    assert_eq!(tree.node(stats).unwrap().data(), Some(&b"count=2,bytes=8"[..]));
-    let header = TxnHeader { zxid: Zxid(6), ..TxnHeader::default() };
-    let base = Txn::SetData { path: stats.into(), data: Some(b"count=50,bytes=50".to_vec()), version: 1 };
-    tree.apply(&header, &base, &mut Vec::new());
-    create(&mut tree, 7, "/a/c", "xy", false);
-    assert_eq!(tree.node(stats).unwrap().data(), Some(&b"count=51,bytes=52"[..]));
-
-    let mut walk = tree.walk();
-    let mut loader = Loader::new(CONFIG, walk.zxid);
-    while !walk.step(&tree, 100, |image| loader.node(&image).unwrap()) {}
-    let mut loaded = loader.finish();
-    assert_eq!(loaded.node(stats).unwrap().data(), Some(&b"count=3,bytes=10"[..]));
-    create(&mut loaded, 8, "/a/d", "xy", false);
-    assert_eq!(loaded.node(stats).unwrap().data(), Some(&b"count=4,bytes=12"[..]));
-    assert_eq!(loaded.quota_root("/a/b/c"), Some("/a"));
-    assert_eq!(loaded.quota_root("/ab"), None);
 }

@@ -6,7 +6,6 @@ use super::slots::{NONE, NodeId, ROOT};
 use super::{Tree, acls, index};
 use crate::{NewNode, Store, content_crc, in_digest, node_digest};
 use ostler_model::{AclList, Owner, SessionId, StoredStat, Zxid};
-use std::sync::Arc;
 
 impl Store for Tree {
     type Node<'p> = NodeId;
@@ -184,7 +183,7 @@ impl Tree {
     }
 
     fn insert_slot(&mut self, name: &str, new: &NewNode<'_>) -> NodeId {
-        let id = self.slots.alloc(Arc::strong_count(&self.walks) > 1);
+        let id = self.slots.alloc();
         let blob = self.blobs.insert(Content { name: name.as_bytes(), data: new.data });
         let node = self.slots.at_mut(id);
         node.set_blob(blob);
@@ -306,7 +305,7 @@ impl Tree {
         self.unknown_acls.remove(&id);
         self.acls.release(acl);
         self.blobs.remove(blob);
-        self.slots.free(id, Arc::strong_count(&self.walks) > 1);
+        self.slots.free(id);
     }
 
     /// Removes everything below a node, its digests and quota usage included. Only replay needs it, when a node was

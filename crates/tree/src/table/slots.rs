@@ -10,7 +10,7 @@ pub const NONE: u32 = u32::MAX;
 /// The root's slot.
 pub const ROOT: NodeId = NodeId(0);
 
-/// A node's slot. Reused after the node is gone, but not while a walk is open.
+/// A node's slot; reused after the node is gone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct NodeId(pub(crate) u32);
 
@@ -96,15 +96,12 @@ fn long([a, b, c, d, e, f]: [u8; 6]) -> i64 {
 pub struct Slots {
     nodes: Chunks<Node>,
     free: u32,
-    /// Slots freed while a walk is open: not reused before it ends, so that the ids it holds keep their meaning.
-    quarantine: u32,
-    quarantine_end: u32,
     live: usize,
 }
 
 impl Slots {
     pub fn new() -> Slots {
-        Slots { nodes: Chunks::default(), free: NONE, quarantine: NONE, quarantine_end: NONE, live: 0 }
+        Slots { nodes: Chunks::default(), free: NONE, live: 0 }
     }
 
     /// Nodes alive.
@@ -121,10 +118,7 @@ impl Slots {
     }
 
     /// A slot for a new node, default values in it.
-    pub fn alloc(&mut self, walking: bool) -> NodeId {
-        if !walking {
-            self.end_quarantine();
-        }
+    pub fn alloc(&mut self) -> NodeId {
         self.live += 1;
         let id = match self.free {
             NONE => self.nodes.grow(),
@@ -138,22 +132,10 @@ impl Slots {
     }
 
     /// Gives a slot back.
-    pub fn free(&mut self, id: NodeId, walking: bool) {
+    pub fn free(&mut self, id: NodeId) {
         self.live -= 1;
-        let list = if walking { &mut self.quarantine } else { &mut self.free };
-        let next = core::mem::replace(list, id.0);
-        if walking && next == NONE {
-            self.quarantine_end = id.0;
-        }
+        let next = core::mem::replace(&mut self.free, id.0);
         *self.nodes.at_mut(id.0) = Node { parent: next, ..Node::default() };
-    }
-
-    fn end_quarantine(&mut self) {
-        if self.quarantine != NONE {
-            self.nodes.at_mut(self.quarantine_end).parent = self.free;
-            self.free = self.quarantine;
-            self.quarantine = NONE;
-        }
     }
 }
 
@@ -174,17 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_reused_but_not_while_walking() {
+    fn slots_are_reused() {
         let mut slots = Slots::new();
-        let ids: Vec<NodeId> = (0..4).map(|_| slots.alloc(false)).collect();
-        slots.free(ids[1], false);
-        assert_eq!(slots.alloc(true), ids[1]);
-        slots.free(ids[2], true);
-        slots.free(ids[3], true);
-        assert_eq!(slots.alloc(true), NodeId(4));
-        assert_eq!(slots.alloc(false), ids[3]);
-        assert_eq!(slots.alloc(false), ids[2]);
-        assert_eq!(slots.alloc(false), NodeId(5));
-        assert_eq!(slots.live(), 6);
+        let ids: Vec<NodeId> = (0..4).map(|_| slots.alloc()).collect();
+        slots.at_mut(ids[1]).version = 7;
+        slots.free(ids[1]);
+        slots.free(ids[2]);
+        assert_eq!(slots.live(), 2);
+        assert_eq!([slots.alloc(), slots.alloc(), slots.alloc()], [ids[2], ids[1], NodeId(4)]);
+        assert_eq!(slots.at(ids[1]).version, 0);
     }
 }
