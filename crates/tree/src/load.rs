@@ -103,7 +103,7 @@ impl Loader {
             self.parent = (parent.into(), id);
         }
         let parent = self.parent.1;
-        Ok((parent, self.tree.child(parent, name)))
+        Ok((parent, self.tree.child(parent, name.as_bytes())))
     }
 
     fn replace(&mut self, id: NodeId, image: &NodeImage<'_>, crc: u32) {

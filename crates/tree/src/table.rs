@@ -218,11 +218,11 @@ impl Tree {
     }
 
     /// The child of `parent` with this name.
-    pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        let hash = self.index.hash_name(parent.0, name.as_bytes());
+    pub(crate) fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        let hash = self.index.hash_name(parent.0, name);
         let found = self.index.find(hash, |id| {
             let node = self.slots.at(NodeId(id));
-            node.parent == parent.0 && self.blobs.get(node.blob()).name == name.as_bytes()
+            node.parent == parent.0 && self.blobs.get(node.blob()).name == name
         });
         found.map(NodeId)
     }

@@ -15,11 +15,12 @@ impl Store for Tree {
         if path.is_empty() {
             return Some(ROOT);
         }
-        path.strip_prefix('/')?.split('/').try_fold(ROOT, |parent, name| self.child(parent, name))
+        let mut names = path.strip_prefix('/')?.as_bytes().split(|byte| *byte == b'/');
+        names.try_fold(ROOT, |parent, name| self.child(parent, name))
     }
 
     fn find_child(&self, parent: NodeId, path: &str) -> Option<NodeId> {
-        self.child(parent, path.rsplit_once('/')?.1)
+        self.child(parent, path.rsplit_once('/')?.1.as_bytes())
     }
 
     fn stat(&self, id: NodeId) -> StoredStat {
