@@ -217,7 +217,7 @@ impl Generator {
             }
             OpCode::GetAcl | OpCode::GetAllChildrenNumber => f.buffer(self.path().as_deref()),
             OpCode::GetEphemerals => {
-                let path = if self.rng.percent(30) {
+                let path = if self.rng.percent(40) {
                     self.rng.pick(&[Some(&b""[..]), Some(b" "), Some(b"/"), Some(b" / "), None]).map(<[u8]>::to_vec)
                 } else {
                     self.path()
@@ -266,7 +266,9 @@ impl Generator {
         pools::put_acl(f, &mut self.rng);
         f.int(flags);
         if op == OpCode::CreateTtl {
-            f.long(self.rng.pick(&[1, 1_000, 86_400_000, 0xff_ffff_ffff, 0x100_0000_0000, 0, -1, i64::MAX, i64::MIN]));
+            let ttl = self.rng.pick(&[1, 1_000, 86_400_000, 0xff_ffff_ffff]);
+            let bad = self.rng.pick(&[0x100_0000_0000, 0, -1, i64::MAX, i64::MIN]);
+            f.long(if self.rng.percent(25) { bad } else { ttl });
         }
         Created { sequential, unlike_pending: op == OpCode::CreateContainer && matches!(flags, 1 | 3) }
     }

@@ -25,6 +25,8 @@ const JANITOR: usize = 2;
 const VISITOR: usize = 3;
 /// Rounds between two comparisons of the whole trees.
 const ROUNDS_PER_TIDYING: u64 = 120;
+/// The same while there are quotas and a round is a single request.
+const QUOTA_ROUNDS_PER_TIDYING: u64 = 500;
 /// Bytes of one batch: more might fill the sockets' buffers in both directions.
 const BATCH_BYTES_MAX: usize = 48 << 10;
 /// Requests kept for the report of a mismatch.
@@ -65,6 +67,7 @@ pub struct Run {
     keep_going: bool,
     recent: VecDeque<(usize, Made)>,
     rounds: u64,
+    next_tidying: u64,
 }
 
 impl Run {
@@ -84,6 +87,7 @@ impl Run {
             keep_going,
             recent: VecDeque::new(),
             rounds: 0,
+            next_tidying: ROUNDS_PER_TIDYING,
         };
         for connection in [0, 1, JANITOR] {
             run.connect(connection)?;
@@ -102,7 +106,7 @@ impl Run {
     /// A difference, unless the run is to keep going; a server that is gone.
     pub fn round(&mut self) -> Result<(), Failure> {
         self.rounds += 1;
-        if self.rounds.is_multiple_of(ROUNDS_PER_TIDYING) {
+        if self.rounds >= self.next_tidying {
             return self.tidy();
         }
         let connection = self.generator.rng.pick(&CLIENTS);
@@ -354,7 +358,11 @@ impl Run {
             .into_iter()
             .filter(|path| end_of_quotas && path.starts_with("/zookeeper/") || self.generator.rng.percent(share))
             .collect();
-        self.generator.quotas = !end_of_quotas && self.generator.rng.percent(50);
+        // Quotas from the first tidying on, so that short runs have them too.
+        let first = self.rounds == ROUNDS_PER_TIDYING;
+        self.generator.quotas = first || !end_of_quotas && self.generator.rng.percent(40);
+        let rounds = if self.generator.quotas { QUOTA_ROUNDS_PER_TIDYING } else { ROUNDS_PER_TIDYING };
+        self.next_tidying = self.rounds + rounds;
         let mut batch = Vec::new();
         for path in doomed {
             batch.push(self.generator.simple(OpCode::Delete, &path));
