@@ -96,6 +96,61 @@ fn kill_minus_nine_loses_nothing_acknowledged() {
     server.stop();
 }
 
+fn files(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("version-2")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> =
+        entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn snapshots_are_taken_while_writing_and_old_files_are_purged() {
+    let dir = TempDir::new();
+    let options = ["--set", "snapCount=50", "--set", "preAllocSize=64", "--set", "snapshot.compression.method=gz"];
+    let server = Server::start(&dir.0, &options);
+    let mut session = server.session(30_000);
+    assert_eq!(session.create("/n", b"", 0), 0);
+    // Several triggers; each snapshot is awaited so that none is skipped as "too busy".
+    for round in 1..=5 {
+        let taken = |server: &Server| {
+            let log = server.log.lock().unwrap();
+            log.iter().filter(|line| line.contains("Snapshot taken in")).count()
+        };
+        let mut number = 0;
+        while taken(&server) < round {
+            number += 1;
+            assert_eq!(session.set("/n", format!("{round} {number}").as_bytes()), 0);
+            assert!(number < 20_000, "no snapshot");
+        }
+    }
+    let last = session.get("/n").unwrap();
+    server.stop();
+    assert!(files(&dir.0, "snapshot.").len() > 3);
+    assert!(files(&dir.0, "snapshot.").iter().any(|path| path.extension().is_some_and(|end| end == "gz")));
+    let purge = ["--set", "autopurge.purgeInterval=1", "--set", "autopurge.snapRetainCount=3"];
+    let server = Server::start(&dir.0, &purge);
+    until("the purge", || server.find("purge done"));
+    assert!(server.find("Removing file: ").is_some());
+    assert_eq!(server.session(10_000).get("/n"), Some(last.clone()));
+    server.stop();
+    let server = Server::start(&dir.0, &[]);
+    assert_eq!(server.session(10_000).get("/n"), Some(last));
+    server.stop();
+}
+
+#[test]
+fn a_slow_fsync_is_reported() {
+    let dir = TempDir::new();
+    let server = Server::start(&dir.0, &["--set", "fsync.warningthresholdms=0", "--set", "4lw.commands.whitelist=*"]);
+    let mut session = server.session(30_000);
+    until("a slow fsync", || {
+        assert_eq!(session.create("/s-", b"", 2), 0);
+        server.find("fsync-ing the write ahead log took")
+    });
+    server.stop();
+}
+
 fn run(mut command: Command) -> Output {
     command.output().unwrap()
 }
@@ -138,14 +193,6 @@ fn a_port_in_use_is_refused() {
     server.stop();
 }
 
-fn newest_log(dir: &Path) -> PathBuf {
-    let entries = std::fs::read_dir(dir.join("version-2")).unwrap().map(|entry| entry.unwrap().path());
-    let mut logs: Vec<PathBuf> =
-        entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("log.")).collect();
-    logs.sort();
-    logs.pop().unwrap()
-}
-
 #[test]
 fn a_corrupt_log_is_refused_by_name_and_offset_and_nothing_is_cut() {
     let dir = TempDir::new();
@@ -155,7 +202,7 @@ fn a_corrupt_log_is_refused_by_name_and_offset_and_nothing_is_cut() {
         assert_eq!(session.create(&format!("/n{number}"), b"some data", 0), 0);
     }
     server.stop();
-    let path = newest_log(&dir.0);
+    let path = files(&dir.0, "log.").pop().unwrap();
     let good = std::fs::read(&path).unwrap();
     let mut bad = good.clone();
     bad[1000] ^= 0x40;

@@ -124,13 +124,13 @@ impl Turns {
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, desk: &mut Desk, events: &mut Events, until: Option<u64>) -> Result<(), ServerError> {
-        self.doorbell.doze();
-        let urgent = desk.more
+        let rung = !self.doorbell.doze();
+        let urgent = rung
+            || desk.more
             || desk.accepting
             || self.shard.has_work()
             || desk.sockets.has_to_read()
-            || self.log.synced() > self.tree.zxid()
-            || self.stop.is_set() && until.is_none();
+            || self.log.synced() > self.tree.zxid();
         let timeout = if urgent { Some(Duration::ZERO) } else { self.timeout(desk, until) };
         let result = self.poll.poll(events, timeout);
         self.doorbell.up();
