@@ -262,6 +262,9 @@ proptest! {
         digest in option::of(any::<i64>()),
     ) {
         let header = TxnHeader { session: SessionId(session), cxid, zxid: Zxid(zxid), time_ms };
+        // Without a digest two empty paths look like a digest without a list; nobody has them.
+        let ambiguous = matches!(&txn, Txn::CloseSession { paths: Some(paths) } if *paths == ["", ""]);
+        prop_assume!(!ambiguous || digest.is_some());
         let digest = digest.map(|tree_digest| TxnDigest { version: txn::DIGEST_VERSION, tree_digest });
         let mut payload = Vec::new();
         txn::encode(&mut payload, &header, &txn, digest);
