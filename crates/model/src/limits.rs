@@ -38,6 +38,10 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 60;
 pub const SESSIONLESS_TIMEOUT_MS: u64 = 10_000;
 /// Entries of an ACL list after `auth` was replaced by the connection's ids; above it the list is invalid.
 pub const ACL_EXPANDED_ENTRIES_MAX: usize = 16_384;
+/// Bytes of the ids put in for `auth`; above it the list is invalid.
+pub const ACL_EXPANDED_BYTES_MAX: usize = 1 << 20;
+/// The largest record in the log, header and digest included: `jute.maxbuffer` + `jute.maxbuffer.extrasize`.
+pub const TXN_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// Bytes of paths that one closeSession transaction deletes, for the same reason.
 pub const CLOSE_SESSION_BYTES_MAX: usize = 1 << 20;
 /// Input waiting on one connection, beyond a first unfinished frame, before its socket is no longer read, bytes.

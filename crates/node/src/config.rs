@@ -1,7 +1,7 @@
 //! The settings of a node (operations.md section 2); parsed once by the shell and shared by replica and shards.
 
 use ostler_model::limits;
-use ostler_tree::{Policy, Schemes};
+use ostler_tree::Policy;
 
 /// The hash behind `digest` ids (`DigestAuthenticationProvider.digestAlg`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,14 +107,7 @@ impl Default for NodeConfig {
             min_session_timeout_ms: 4_000,
             max_session_timeout_ms: 40_000,
             frame_bytes_max: limits::FRAME_BYTES_MAX,
-            policy: Policy {
-                skip_acl: false,
-                extended_types: true,
-                enforce_quota: false,
-                reconfig_enabled: false,
-                standalone: true,
-                schemes: Schemes::default(),
-            },
+            policy: Policy { extended_types: true, ..Policy::default() },
             digest: true,
             digest_algorithm: DigestAlgorithm::Sha1,
             super_digest: None,

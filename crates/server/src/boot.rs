@@ -239,6 +239,7 @@ fn node_config(config: &Config, seed: u64) -> NodeConfig {
             reconfig_enabled: config.reconfig_enabled,
             standalone: true,
             schemes,
+            txn_bytes_max: config.record_bytes_max,
         },
         digest: config.snapshot.digest,
         digest_algorithm: match config.auth.digest_algorithm.as_str() {

@@ -57,6 +57,8 @@ pub struct Policy {
     /// No ensemble: reconfig answers -6.
     pub standalone: bool,
     pub schemes: Schemes,
+    /// The largest record in the log that every reader takes: `jute.maxbuffer` + `jute.maxbuffer.extrasize`.
+    pub txn_bytes_max: usize,
 }
 
 impl Default for Policy {
@@ -69,6 +71,7 @@ impl Default for Policy {
             reconfig_enabled: false,
             standalone: true,
             schemes: Schemes::default(),
+            txn_bytes_max: limits::TXN_BYTES_MAX,
         }
     }
 }
@@ -105,7 +108,7 @@ impl Policy {
     ///
     /// # Errors
     /// -114 for a null or empty list, an unknown scheme, an invalid id, or `auth` on a connection that proved
-    /// nothing (or so much that the list would pass [`limits::ACL_EXPANDED_ENTRIES_MAX`]); -5 for a null id.
+    /// nothing (or so much that the list would pass [`limits::ACL_EXPANDED_ENTRIES_MAX`] or [`limits::ACL_EXPANDED_BYTES_MAX`]); -5 for a null id.
     pub fn canonical_acl(&self, acl: Option<&[WireAcl<'_>]>, ids: &[AuthId]) -> Result<AclList, ErrorCode> {
         let sent = acl.unwrap_or_default();
         match sent {
@@ -118,14 +121,14 @@ impl Policy {
             _ => {}
         }
         let mut seen = Seen::new(sent.len());
-        let mut stored = Vec::with_capacity(sent.len());
+        let (mut stored, mut expanded) = (Vec::with_capacity(sent.len()), 0);
         for (index, entry) in sent.iter().enumerate() {
             if seen.is_repeated(&sent[..index], entry) {
                 continue;
             }
             match entry.scheme.as_deref() {
                 None => return Err(ErrorCode::InvalidAcl),
-                Some("auth") => self.expand_auth(entry.perms, ids, &mut stored)?,
+                Some("auth") => self.expand_auth(entry.perms, ids, &mut stored, &mut expanded)?,
                 Some(scheme) => {
                     let id = self.valid_id(scheme, entry.id.as_deref())?;
                     stored.push(Acl { perms: entry.perms, scheme: scheme.to_owned(), id: id.to_owned() });
@@ -137,11 +140,19 @@ impl Policy {
 
     /// `auth` stands for the ids that the connection has proved: not its address, and not `super`, which is no
     /// scheme of an ACL.
-    fn expand_auth(&self, perms: i32, ids: &[AuthId], stored: &mut Vec<Acl>) -> Result<(), ErrorCode> {
+    /// `bytes` counts the ids that were put in for it.
+    fn expand_auth(
+        &self,
+        perms: i32,
+        ids: &[AuthId],
+        stored: &mut Vec<Acl>,
+        bytes: &mut usize,
+    ) -> Result<(), ErrorCode> {
         let before = stored.len();
         for id in ids.iter().filter(|id| self.is_proved(&id.scheme)) {
-            // A frame bounds what a client sends, but not (entries x ids).
-            if stored.len() >= limits::ACL_EXPANDED_ENTRIES_MAX {
+            // A frame bounds what a client sends, but not (entries x ids), and each id is as long as a frame allows.
+            *bytes += id.id.len();
+            if stored.len() >= limits::ACL_EXPANDED_ENTRIES_MAX || *bytes > limits::ACL_EXPANDED_BYTES_MAX {
                 return Err(ErrorCode::InvalidAcl);
             }
             stored.push(Acl { perms, scheme: id.scheme.clone(), id: id.id.clone() });

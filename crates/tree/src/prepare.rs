@@ -11,6 +11,7 @@ mod quota;
 mod reconfig;
 mod session;
 mod set;
+mod size;
 
 use crate::overlay::{View, key};
 use crate::{Overlay, Policy, Store, Tree, TxnResult, apply};
@@ -38,6 +39,8 @@ struct Check<'a> {
     policy: &'a Policy,
     caller: &'a Caller<'a>,
     header: &'a TxnHeader,
+    /// Of the record that the transaction becomes, as far as it is built.
+    record_bytes: usize,
 }
 
 /// A node as the checks see it.
@@ -59,10 +62,10 @@ impl Overlay {
         header: TxnHeader,
         request: &Request<'_>,
     ) -> Prepared {
-        let mut check = Check { view: self.view(tree, header.zxid), policy, caller, header: &header };
+        let mut check = Check { view: self.view(tree, header.zxid), policy, caller, header: &header, record_bytes: 0 };
         let txn = match request {
             Request::Multi(operations) => check.multi(operations),
-            single => check.single(single).inspect(|txn| check.apply(txn)).unwrap_or_else(Txn::Error),
+            single => check.single(single).and_then(|txn| check.accept(txn)).unwrap_or_else(Txn::Error),
         };
         let digest = if txn.is_error() { None } else { check.view.digest() };
         Prepared { txn, digest }
@@ -92,10 +95,12 @@ impl Check<'_> {
         }
     }
 
-    /// Makes a checked transaction, or part of a multi, pending.
-    fn apply(&mut self, txn: &Txn) {
-        let result = apply(&mut self.view, self.header, txn, &mut Vec::new());
+    /// Makes a checked transaction, or part of a multi, pending, if there is room for it in a record.
+    fn accept(&mut self, txn: Txn) -> Result<Txn, ErrorCode> {
+        self.weigh(&txn)?;
+        let result = apply(&mut self.view, self.header, &txn, &mut Vec::new());
         assert!(!matches!(result, TxnResult::Error(_)), "prepare let pass what apply refuses: {txn:?} gave {result:?}");
+        Ok(txn)
     }
 
     fn find<'p>(&self, path: &'p str) -> Result<Node<'_, 'p>, ErrorCode> {

@@ -226,6 +226,9 @@ fn an_expansion_is_bounded() {
     let sent: Vec<_> = (0..1_000).map(|n| wire(n, "auth", "")).collect();
     assert_eq!(canonical(&sent, &ids), Err(-114));
     assert_eq!(canonical(&sent[..10], &ids).map(|list| list.len()), Ok(10_000));
+    let long = [id("digest", &"u".repeat(300_000))];
+    assert_eq!(canonical(&sent[..3], &long).map(|list| list.len()), Ok(3));
+    assert_eq!(canonical(&sent[..4], &long), Err(-114));
 }
 
 #[test]

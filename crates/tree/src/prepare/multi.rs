@@ -29,11 +29,8 @@ impl Check<'_> {
         let savepoint = self.view.savepoint();
         let mut parts = Vec::with_capacity(operations.len());
         for operation in operations {
-            match self.part(operation) {
-                Ok(txn) => {
-                    self.apply(&txn);
-                    parts.push(txn);
-                }
+            match self.part(operation).and_then(|txn| self.accept(txn)) {
+                Ok(txn) => parts.push(txn),
                 Err(code) => {
                     self.view.roll_back(&savepoint);
                     // Inside Apache this is an exception that nobody expected: it ends the whole request (tried on 3.9.3).

@@ -206,3 +206,27 @@ fn a_session_that_ended_gets_nothing_done() {
     assert_eq!(server.code(&Request::CloseSession), 0);
     assert_eq!(server.refused(vec![make("/wire/a"), make("/wire/b")]), [-112, -2]);
 }
+
+/// BUG-24: a record that readers refuse must not be written, however small the request was.
+#[test]
+fn what_grows_too_large_is_refused_and_leaves_nothing() {
+    let mut server = Server::new();
+    server.ids.push(id("digest", &"u".repeat(100_000)));
+    let auth = || Some(vec![entry(31, "auth", "")]);
+    let paths: Vec<_> = (0..30).map(|n| format!("/wire/{n}")).collect();
+    let make = |path| MultiOp::Create(Create { acl: auth(), ..node(path) });
+    let operations = |count: usize| Request::Multi(paths[..count].iter().map(|path| make(path)).collect());
+    let before = server.stat("/wire");
+    assert_eq!(server.ask(&operations(21)), TxnResult::Error(-5));
+    assert_eq!(server.stat("/wire"), before);
+    assert!(server.overlay.is_empty());
+    assert!(matches!(server.ask(&operations(20)), TxnResult::Multi(_)));
+    server.policy.txn_bytes_max = 1_000;
+    assert_eq!(server.set("/wire", &"x".repeat(1_000)), -5);
+    assert_eq!(server.set("/wire", &"x".repeat(900)), 0);
+    server.ids.pop();
+    for n in 0..30 {
+        server.create(flagged(&format!("/wire/ephemeral-with-a-long-name-{n}"), 1)).unwrap();
+    }
+    assert_eq!(server.code(&Request::CloseSession), 0, "the end of a session is never refused");
+}
