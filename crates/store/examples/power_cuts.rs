@@ -1,5 +1,5 @@
 //! Plays seeded stories of crashes (tests/support/power.rs) and says what happened:
-//! `cargo run --release -p ostler-store --example power_cuts -- [STORIES] [FIRST SEED]`.
+//! `cargo run --release -p ostler-store --example power_cuts -- [--runs N] [--seed FIRST]`.
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
 
 #[path = "../tests/support/mod.rs"]
@@ -9,13 +9,16 @@ use std::time::Instant;
 use support::power::{FirstStop, Mutant, Tally, story};
 
 fn main() {
-    let mut args = std::env::args().skip(1).filter_map(|arg| arg.parse::<u64>().ok());
-    let stories = args.next().unwrap_or(10_000);
-    let first = args.next().unwrap_or(0);
+    let args: Vec<String> = std::env::args().collect();
+    let number = |flag: &str, default: u64| {
+        let value = args.iter().skip_while(|arg| *arg != flag).nth(1);
+        value.map_or(default, |value| value.parse().expect("a number behind the flag"))
+    };
+    let (runs, first) = (number("--runs", 10_000), number("--seed", 0));
     let start = Instant::now();
     let mut tally = Tally::default();
-    for seed in first..first + stories {
+    for seed in first..first + runs {
         tally.add(&story(seed, FirstStop::Random, Mutant::None).0);
     }
-    println!("{tally:#?}\n{stories} stories in {:.1} s", start.elapsed().as_secs_f64());
+    println!("{tally:#?}\n{runs} runs in {:.1} s", start.elapsed().as_secs_f64());
 }

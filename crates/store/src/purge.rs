@@ -60,3 +60,85 @@ fn ours<D: Disk>(
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faulty::{Fault, FaultyDisk};
+
+    const VALID: &[u8] = b"ZKSNxxxxxx\0\0\0\x01/";
+
+    fn with(dirs: &DataDirs, snapshots: &[(&str, &[u8])], logs: &[&str]) -> FaultyDisk {
+        let disk = FaultyDisk::new(1);
+        dirs.prepare(&disk, true).unwrap();
+        for (name, bytes) in snapshots {
+            disk.put(&dirs.snapshots().join(name), bytes);
+        }
+        for name in logs {
+            disk.put(&dirs.logs().join(name), b"ZKLG");
+        }
+        disk
+    }
+
+    fn left(disk: &FaultyDisk, dir: &Path) -> Vec<String> {
+        disk.list(dir).unwrap().into_iter().map(|entry| entry.name).collect()
+    }
+
+    #[test]
+    fn keeps_the_newest_valid_snapshots_and_their_logs() {
+        let dirs = DataDirs::new("/d", Some("/l".into()));
+        let disk = with(
+            &dirs,
+            &[
+                ("snapshot.0", VALID),
+                ("snapshot.10", VALID),
+                ("snapshot.20", VALID),
+                ("snapshot.28", b"broken"),
+                ("snapshot.30.gz", b"\x1f\x8b"),
+                ("snapshot.40", VALID),
+                ("snapshot.50", b"broken"),
+                ("snapshot.x", VALID),
+                ("ostler.lock", b""),
+            ],
+            &["log.1", "log.8", "log.19", "log.25", "log.41", "log.ffffffffffffffff", "notes.txt"],
+        );
+        let purged = purge(&disk, &dirs, 1).unwrap();
+        // The three newest valid ones are 20, 30, 40; the log behind 20 begins at 19. Broken but newer ones stay.
+        assert_eq!(
+            left(&disk, &dirs.snapshots()),
+            ["ostler.lock", "snapshot.20", "snapshot.28", "snapshot.30.gz", "snapshot.40", "snapshot.50"]
+        );
+        assert_eq!(left(&disk, &dirs.logs()), ["log.19", "log.25", "log.41", "notes.txt"]);
+        assert_eq!((purged.removed.len(), purged.failed.len()), (6, 0));
+        assert_eq!(purge(&disk, &dirs, 1).unwrap(), Purged::default());
+    }
+
+    #[test]
+    fn without_a_valid_snapshot_nothing_goes() {
+        let dirs = DataDirs::new("/d", None);
+        let disk = with(&dirs, &[("snapshot.5", b"broken"), ("snapshot.x", b"")], &["log.1", "log.x"]);
+        assert_eq!(purge(&disk, &dirs, 3).unwrap(), Purged::default());
+        assert_eq!(left(&disk, &dirs.logs()).len(), 4);
+    }
+
+    #[test]
+    fn fewer_snapshots_than_asked_for_keep_everything_they_need() {
+        let dirs = DataDirs::new("/d", None);
+        let disk = with(&dirs, &[("snapshot.10", VALID), ("snapshot.20", VALID)], &["log.1", "log.9", "log.11"]);
+        let purged = purge(&disk, &dirs, 5).unwrap();
+        assert_eq!(purged.removed, [dirs.logs().join("log.1")]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_removed_is_reported() {
+        let dirs = DataDirs::new("/d", None);
+        let snapshots: Vec<(&str, &[u8])> =
+            ["snapshot.1", "snapshot.2", "snapshot.3", "snapshot.4"].map(|name| (name, VALID)).to_vec();
+        let disk = with(&dirs, &snapshots, &[]);
+        // One listing, three calls for each of the three newest snapshots, one listing, then the removal.
+        disk.fail_at(12, Fault::Device);
+        let purged = purge(&disk, &dirs, 3).unwrap();
+        assert_eq!(purged.failed.len(), 1, "{:?}", disk.trace());
+        assert!(purged.failed[0].0.ends_with("snapshot.1"));
+    }
+}

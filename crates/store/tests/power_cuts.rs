@@ -1,6 +1,6 @@
 //! Power cuts, kills and failing calls at every point of a server's file work; see support/power.rs.
 //!
-//! `cargo run --release -p ostler-store --example power_cuts -- 10000` plays more stories.
+//! `cargo run --release -p ostler-store --example power_cuts -- --runs 10000` plays more stories.
 #![allow(clippy::unwrap_used, reason = "a failing test says enough")]
 
 mod support;

@@ -8,6 +8,8 @@
 mod digests;
 mod replay;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use snapshots::is_valid;
 

@@ -24,8 +24,10 @@ struct Replay<'t> {
     changes: Vec<Change>,
     /// The end of the history so far.
     last: Zxid,
-    /// How the file before ended, if not well.
+    /// How the file before ended.
     previous_end: Option<String>,
+    /// The zxid behind a hole that was accepted when the name of its file announced it.
+    accepted: Option<Zxid>,
     bytes_before: u64,
     bytes_total: u64,
 }
@@ -56,8 +58,16 @@ impl<D: Disk> Recovery<'_, D> {
         let begin = logs.iter().map(|(zxid, _)| *zxid).filter(|zxid| zxid.0 <= last.0.saturating_add(1)).max();
         logs.retain(|(zxid, _)| begin.is_none_or(|begin| *zxid >= begin));
         let bytes_total = logs.iter().map(|(_, entry)| entry.len).sum();
-        let mut replay =
-            Replay { tree, digests, changes: Vec::new(), last, previous_end: None, bytes_before: 0, bytes_total };
+        let mut replay = Replay {
+            tree,
+            digests,
+            changes: Vec::new(),
+            last,
+            previous_end: None,
+            accepted: None,
+            bytes_before: 0,
+            bytes_total,
+        };
         let newest = logs.last().map(|(_, entry)| entry.name.clone());
         for (zxid, entry) in &logs {
             self.replay_file(&mut replay, *zxid, &entry.name, newest.as_ref() == Some(&entry.name))?;
@@ -131,9 +141,10 @@ impl<D: Disk> Recovery<'_, D> {
         offset: u64,
         path: &Path,
     ) -> Result<(), StoreError> {
-        if replay.last.is_followed_by(next) {
+        if replay.last.is_followed_by(next) || replay.accepted == Some(next) {
             return Ok(());
         }
+        replay.accepted = Some(next);
         let gap =
             StoreError::Gap { file: path.to_owned(), offset, last: replay.last, next, why: replay.previous_end.take() };
         self.accept(gap)

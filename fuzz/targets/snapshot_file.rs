@@ -1,0 +1,8 @@
+//! See `files::snapshot_file`: what must hold for any bytes, shared with the tests of ostler-store.
+#![no_main]
+
+#[allow(dead_code, reason = "each target uses one of them")]
+#[path = "../../crates/store/tests/files/mod.rs"]
+mod files;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| files::snapshot_file(bytes));
