@@ -30,6 +30,8 @@ pub trait Disk: Clone + Send + 'static {
     fn create(&self, path: &Path) -> io::Result<Self::File>;
     /// Opens for reading.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens an existing file for reading and writing.
+    fn open_to_write(&self, path: &Path) -> io::Result<Self::File>;
     /// The files of a directory (no sub-directories), in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
     /// True if there is a directory of this name.
@@ -93,6 +95,9 @@ impl Disk for RealDisk {
     }
     fn open(&self, path: &Path) -> io::Result<File> {
         File::open(path)
+    }
+    fn open_to_write(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(path)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();

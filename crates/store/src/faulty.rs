@@ -255,6 +255,11 @@ impl Disk for FaultyDisk {
         Ok(self.handle(inode, life, false))
     }
 
+    fn open_to_write(&self, path: &Path) -> io::Result<FaultyFile> {
+        let (inode, life) = self.look("open to write", path, |state| Ok((state.find(path)?, state.life)))?;
+        Ok(self.handle(inode, life, true))
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         self.look("list", dir, |state| {
             let dir = state.dirs.get(dir).ok_or_else(not_found)?;
@@ -490,7 +495,7 @@ impl Fault {
     fn error(self) -> io::Error {
         match self {
             Fault::Crash => crashed(),
-            Fault::DiskFull => io::Error::from(io::ErrorKind::StorageFull),
+            Fault::DiskFull => io::Error::new(io::ErrorKind::StorageFull, "no space left on device (simulated)"),
             Fault::Device => io::Error::other("Input/output error (simulated)"),
         }
     }

@@ -164,6 +164,28 @@ impl<F: DiskFile> LogReader<F> {
         self.file.sync().map_err(StoreError::io("sync", &self.path))
     }
 
+    /// Writes the last `bytes_max` bytes of records once more, the same over the same. After a sync that failed the system
+    /// takes them for written and shows them, but the disk may not have them: only a new write makes it try again.
+    ///
+    /// # Errors
+    /// As [`DiskFile::write_at`]; the file must have been opened for writing.
+    pub fn write_again(&mut self, bytes_max: u64) -> Result<(), StoreError> {
+        let end = self.offset();
+        let mut at = end.saturating_sub(bytes_max).max(HEADER_BYTES);
+        let mut chunk = vec![0; READ_BYTES];
+        while at < end {
+            let want = (end - at).min(READ_BYTES as u64) as usize;
+            let got = self.file.read_at(at, &mut chunk[..want]).map_err(StoreError::io("read", &self.path))?;
+            if got == 0 {
+                let why = format!("the file became shorter than {end} bytes while it was read");
+                return Err(self.corrupt(at, why, "another program writes to it: stop that first"));
+            }
+            self.file.write_at(at, &chunk[..got]).map_err(StoreError::io("write", &self.path))?;
+            at += got as u64;
+        }
+        Ok(())
+    }
+
     /// An error about this file.
     pub(crate) fn corrupt(&self, offset: u64, why: String, hint: &'static str) -> StoreError {
         StoreError::Corrupt { file: self.path.clone(), offset, why, hint }

@@ -4,7 +4,7 @@ use super::{Digests, Progress, Recovery};
 use crate::log::{HEADER_BYTES, LENGTH, RESTORE};
 use crate::names::log_zxid;
 use crate::{Disk, DiskFile, End, Entry, LogReader, StoreError};
-use ostler_model::Zxid;
+use ostler_model::{Zxid, limits};
 use ostler_tree::{Change, Tree};
 use ostler_wire::jute::DecodeError;
 use ostler_wire::txn::decode;
@@ -91,7 +91,8 @@ impl<D: Disk> Recovery<'_, D> {
 
     fn replay_file(&mut self, replay: &mut Replay<'_>, zxid: Zxid, name: &str, newest: bool) -> Result<(), StoreError> {
         let path = self.dirs.logs().join(name);
-        let file = self.disk.open(&path).map_err(StoreError::io("open", &path))?;
+        let open = if newest { self.disk.open_to_write(&path) } else { self.disk.open(&path) };
+        let file = open.map_err(StoreError::io("open", &path))?;
         let mut reader = LogReader::open(file, &path, self.options.length_max)?;
         // The name promises the first record, even if that was never written.
         if zxid > replay.last {
@@ -130,6 +131,9 @@ impl<D: Disk> Recovery<'_, D> {
         }
         self.tell(replay, reader.offset());
         replay.previous_end = self.judge_end(&mut reader, name, newest)?;
+        if newest && replay.last > self.facts.snapshot_zxid {
+            reader.write_again(limits::OUTSTANDING_BYTES_MAX as u64)?;
+        }
         reader.sync()
     }
 

@@ -1,7 +1,7 @@
 //! Recovery beyond the golden data: what is joined, what is refused, what is made durable.
 
 use super::{Progress, RecoverOptions, Recovered, recover};
-use crate::faulty::{FaultyDisk, Stop};
+use crate::faulty::{Fault, FaultyDisk, Stop};
 use crate::testing::{Model, dirs, disk, listing};
 use crate::{
     DataDirs, Disk, Log, LogConfig, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
@@ -251,6 +251,24 @@ fn what_was_read_is_durable_afterwards() {
         disk.restart(Stop::PowerCut);
         assert_eq!(run(&disk).unwrap().tree.zxid(), z(9), "seed {seed}");
     }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_memory_is_written_again() {
+    // The server stops when a sync fails; the next one reads from the page cache what the disk never got, and a sync alone
+    // would succeed without writing it.
+    let disk = logs(&[]);
+    let config = LogConfig { preallocate_bytes: 100, ..LogConfig::new(dirs().logs(), 1) };
+    let mut log = Log::new(disk.clone(), config);
+    let _ = log.append(z(1), &record(z(1))).unwrap();
+    log.commit().unwrap();
+    let _ = log.append(z(2), &record(z(2))).unwrap();
+    disk.fail_at(2, Fault::Device);
+    assert!(log.commit().is_err());
+    disk.restart(Stop::Kill);
+    assert_eq!(run(&disk).unwrap().tree.zxid(), z(2));
+    disk.restart(Stop::PowerCut);
+    assert_eq!(run(&disk).unwrap().tree.zxid(), z(2));
 }
 
 #[test]
