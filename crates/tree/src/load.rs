@@ -44,6 +44,8 @@ pub struct Loader {
     acls: BTreeMap<i64, u32>,
     /// The parent of the last node: children mostly come together.
     parent: (String, NodeId),
+    /// Made once, not for every node.
+    open: AclList,
 }
 
 impl Loader {
@@ -52,7 +54,7 @@ impl Loader {
         let mut tree = Tree::without_nodes(config);
         tree.insert_root();
         tree.set_zxid(zxid);
-        Loader { tree, acls: BTreeMap::new(), parent: (String::new(), crate::table::ROOT) }
+        Loader { tree, acls: BTreeMap::new(), parent: (String::new(), crate::table::ROOT), open: open_acl() }
     }
 
     /// A session and its time-out in ms.
@@ -80,7 +82,7 @@ impl Loader {
                 id
             }
             (parent, None) => {
-                let new = NewNode { stat: &image.stat, data: image.data, acl: &open_acl(), crc };
+                let new = NewNode { stat: &image.stat, data: image.data, acl: &self.open, crc };
                 self.tree.insert_node(parent, image.path, &new)
             }
         };
