@@ -108,7 +108,7 @@ struct Server {
 impl Story {
     fn new(seed: u64, mutant: Mutant) -> Story {
         let mut rng = Rng::new(seed);
-        let disk = FaultyDisk::new(rng.next());
+        let disk = FaultyDisk::new(rng.number());
         let split = rng.below(2) == 0;
         let dirs = DataDirs::new("/d", split.then(|| "/l".into()));
         dirs.prepare(&disk, true).unwrap();
@@ -117,7 +117,7 @@ impl Story {
         }
         let compression = [Compression::None, Compression::Gzip, Compression::Snappy][rng.below(3) as usize];
         let format = SnapshotFormat { compression, ..SnapshotFormat::default() };
-        let model = Model::new(rng.next(), CONFIG);
+        let model = Model::new(rng.number(), CONFIG);
         let (tally, last_stop) = (Tally::default(), Stop::Kill);
         let acknowledged = Zxid::ZERO;
         Story {
@@ -263,7 +263,7 @@ impl Story {
             preallocate_bytes: [0, 600, 4096, 20_000][self.rng.below(4) as usize],
             snap_count: 2 + self.rng.below(30) as u32,
             file_size_limit_bytes: [0, 0, 3000][self.rng.below(3) as usize],
-            ..LogConfig::new(self.dirs.logs(), self.rng.next())
+            ..LogConfig::new(self.dirs.logs(), self.rng.number())
         };
         Server { log: Log::new(self.disk.clone(), config), tree, snapshot: None }
     }
