@@ -187,8 +187,8 @@ fn after_a_failure_the_log_refuses_everything() {
                 log.commit()
             };
             let Err(error) = run() else {
-                // Six calls of the creation, and a write and a sync of each commit.
-                assert_eq!(nth, 11);
+                // Six calls of the creation, a write and a sync of each commit, and the first zeros ahead.
+                assert_eq!(nth, 12);
                 break;
             };
             assert!(error.to_string().contains("hint: "), "{error}");

@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 /// A file grows by another preallocation when less than this is left of it (storage.md section 3.3).
 const PREALLOCATE_MARGIN_BYTES: u64 = 4096;
 
+/// Zeros are written this far ahead of the records, within the preallocation: a sync then finds blocks that exist,
+/// and has no block map or inode to write beside the data. Measured: 210 us for a sync instead of 250 to 700, and a
+/// third less CPU time (docs/performance.md).
+const ZERO_AHEAD_BYTES: usize = 1 << 20;
+static ZEROS: [u8; ZERO_AHEAD_BYTES] = [0; ZERO_AHEAD_BYTES];
+
 /// The settings of a log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -81,6 +87,8 @@ struct Open<F> {
     end: u64,
     /// Length, preallocation included.
     len: u64,
+    /// Up to here there are records or written zeros; a hole from here to `len`.
+    zeroed: u64,
 }
 
 /// When the next snapshot is due (storage.md section 3.4).
@@ -229,7 +237,7 @@ impl<D: Disk> Log<D> {
         file.sync().map_err(StoreError::io("sync", &unfinished))?;
         self.disk.rename(&unfinished, &path).map_err(StoreError::io("rename a new log to", &path))?;
         self.disk.sync_dir(&self.config.dir).map_err(StoreError::io("sync the directory", &self.config.dir))?;
-        Ok(Open { file, path, end: HEADER_BYTES, len })
+        Ok(Open { file, path, end: HEADER_BYTES, len, zeroed: HEADER_BYTES })
     }
 
     /// Hands the buffer to the disk.
@@ -247,6 +255,11 @@ impl<D: Disk> Log<D> {
         open.end = end;
         open.len = open.len.max(end);
         self.buffer.clear();
+        if end >= open.zeroed && end < open.len {
+            let count = (open.len - end).min(ZERO_AHEAD_BYTES as u64);
+            open.file.write_at(end, &ZEROS[..count as usize]).map_err(StoreError::io("write", &open.path))?;
+            open.zeroed = end + count;
+        }
         Ok(())
     }
 
