@@ -29,9 +29,11 @@ use std::time::Instant;
 #[derive(Debug, Parser)]
 struct Args {
     /// Apache, HOST:PORT.
-    a: String,
+    #[arg(required_unless_present = "differences")]
+    a: Option<String>,
     /// The server to compare with it, HOST:PORT.
-    b: String,
+    #[arg(required_unless_present = "differences")]
+    b: Option<String>,
     /// The same seed sends the same requests.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -50,6 +52,9 @@ struct Args {
     /// Data directory of B.
     #[arg(long, requires = "log_a")]
     log_b: Option<PathBuf>,
+    /// Print what differs on purpose or by chance and is therefore not sent, and end.
+    #[arg(long)]
+    differences: bool,
     /// Afterwards send B the requests that Apache does not survive (they never go to A).
     #[arg(long)]
     hazards: bool,
@@ -60,7 +65,13 @@ const MISMATCHES_MAX: usize = 100;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let (Some(a), Some(b)) = (resolve(&args.a), resolve(&args.b)) else { return ExitCode::from(2) };
+    if args.differences {
+        for deviation in deviations::DEVIATIONS {
+            println!("{}\n    {}", deviation.what, deviation.reason);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let (Some(a), Some(b)) = (resolve(args.a.as_deref()), resolve(args.b.as_deref())) else { return ExitCode::from(2) };
     let began = Instant::now();
     let mut run = match run::Run::start(a, b, args.seed, args.keep_going) {
         Ok(run) => run,
@@ -86,9 +97,6 @@ fn main() -> ExitCode {
         run.requests as f64 / seconds,
         100.0 * refused as f64 / all.max(1) as f64
     );
-    for (name, count) in &run.deviations {
-        println!("deliberate difference: {name}, {count} times");
-    }
     let mut good = true;
     for mismatch in &run.mismatches {
         eprintln!("\n{mismatch}");
@@ -139,7 +147,8 @@ fn compare_logs(a: &Path, b: &Path) -> bool {
     }
 }
 
-fn resolve(text: &str) -> Option<SocketAddr> {
+fn resolve(text: Option<&str>) -> Option<SocketAddr> {
+    let text = text.unwrap_or_default();
     let address = text.to_socket_addrs().ok().and_then(|mut all| all.next());
     if address.is_none() {
         eprintln!("differential: {text:?} is no address\n  hint: HOST:PORT, as in 127.0.0.1:2181");

@@ -163,7 +163,6 @@ pub fn put_acl(f: &mut FrameWriter<'_>, rng: &mut Rng) {
                 (31, Some("digest"), Some("a:")),
                 (31, Some("digest"), Some("")),
                 (31, Some("digest"), None),
-                (31, Some("digest"), Some("\u{1f600}:x")),
                 (31, Some("ip"), Some("1.2.3")),
                 (31, Some("ip"), Some("1.2.3.256")),
                 (31, Some("ip"), Some("1.2.3.4/33")),

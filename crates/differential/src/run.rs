@@ -7,13 +7,13 @@
 
 use crate::coverage::Coverage;
 use crate::generate::{Generator, Made};
+use crate::pools;
 use crate::report::{self, Mismatch};
 use crate::side::{Key, Seen, Side};
-use crate::{deviations, pools};
 use ostler_model::OpCode;
 use ostler_wire::client::{ConnectRequest, ReplyHeader};
 use ostler_wire::peer::{Reply, decode_reply};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
@@ -62,8 +62,6 @@ pub struct Run {
     pub requests: u64,
     /// Differences found.
     pub mismatches: Vec<Mismatch>,
-    /// Deliberate differences met, with their reasons.
-    pub deviations: BTreeMap<String, u64>,
     keep_going: bool,
     recent: VecDeque<(usize, Made)>,
     rounds: u64,
@@ -83,7 +81,6 @@ impl Run {
             coverage: Coverage::default(),
             requests: 0,
             mismatches: Vec::new(),
-            deviations: BTreeMap::new(),
             keep_going,
             recent: VecDeque::new(),
             rounds: 0,
@@ -428,12 +425,6 @@ impl Run {
             request += usize::from(answers);
             let silent = one.is_some_and(|seen| seen.key == Key::Silence);
             if !silent && one.map(|seen| &seen.key) == two.map(|seen| &seen.key) {
-                continue;
-            }
-            if let (Some(made), Some(one), Some(two)) = (made, one, two)
-                && let Some(deviation) = deviations::explain(&made.frame, one, two)
-            {
-                *self.deviations.entry(deviation.to_string()).or_default() += 1;
                 continue;
             }
             let history: Vec<_> = self.recent.iter().map(|(on, made)| report::request(*on, made)).collect();
