@@ -59,7 +59,7 @@ pub trait Store {
     /// The sum of node digests, to be changed in place; `None` with digests off.
     fn digest_mut(&mut self) -> Option<&mut u64>;
 
-    /// sessions[session] = timeout.
+    /// Remembers the session and its time-out.
     fn open_session(&mut self, session: SessionId, timeout_ms: i32);
     /// Forgets the session (not its ephemerals).
     fn close_session(&mut self, session: SessionId);
