@@ -13,7 +13,7 @@ pub(crate) use view::View;
 use crate::table::NodeId;
 use crate::{Store, Tree};
 use ostler_model::{AclList, SessionId, Stat, Zxid};
-use pending::{Pending, PendingNode, PendingNodes};
+use pending::{Key, Pending, PendingNode, PendingNodes};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Pending state over a [`Tree`].
@@ -34,8 +34,7 @@ pub struct Overlay {
 /// searched there once; that is `None` for a node that only pending transactions made.
 #[derive(Clone, Copy)]
 pub(crate) struct Handle<'p> {
-    path: &'p str,
-    hash: u64,
+    key: Key<'p>,
     committed: Option<NodeId>,
 }
 
@@ -86,7 +85,7 @@ impl Overlay {
     /// deletes.
     pub fn ephemerals(&self, tree: &Tree, session: SessionId) -> Vec<String> {
         let mut paths = tree.ephemerals(session);
-        paths.retain(|path| self.nodes.get(self.nodes.hash(path), path).is_none());
+        paths.retain(|path| self.nodes.get(self.nodes.key(path)).is_none());
         paths.extend(self.nodes.ephemerals(session).map(str::to_owned));
         paths
     }
@@ -116,17 +115,17 @@ impl Overlay {
     }
 
     fn find_or<'p>(&self, path: &'p str, in_tree: impl FnOnce() -> Option<NodeId>) -> Option<Handle<'p>> {
-        let hash = self.nodes.hash(path);
-        match self.nodes.get(hash, path) {
+        let key = self.nodes.key(path);
+        match self.nodes.get(key) {
             Some(Pending::Deleted) => None,
-            Some(Pending::Node(node)) => Some(Handle { path, hash, committed: node.committed }),
-            None => in_tree().map(|node| Handle { path, hash, committed: Some(node) }),
+            Some(Pending::Node(node)) => Some(Handle { key, committed: node.committed }),
+            None => in_tree().map(|node| Handle { key, committed: Some(node) }),
         }
     }
 
     /// The node if a pending transaction touched it; else it is as its committed self.
     fn changed(&self, node: Handle<'_>) -> Option<&PendingNode> {
-        match self.nodes.get(node.hash, node.path) {
+        match self.nodes.get(node.key) {
             Some(Pending::Node(changed)) => Some(changed),
             Some(Pending::Deleted) => unreachable!("a handle is not used after its node is removed"),
             None => None,

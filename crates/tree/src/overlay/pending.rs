@@ -43,6 +43,15 @@ impl Pending {
     }
 }
 
+/// A path, hashed and looked up once. Within one transaction entries stay where they are.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'p> {
+    pub path: &'p str,
+    hash: u64,
+    /// `None`: it was not here then.
+    slot: Option<u32>,
+}
+
 #[derive(Debug)]
 struct Entry {
     path: Box<str>,
@@ -105,16 +114,21 @@ impl PendingNodes {
         self.by_path.is_empty()
     }
 
-    pub(super) fn hash(&self, path: &str) -> u64 {
-        self.hasher.hash_one(path)
+    pub(super) fn key<'p>(&self, path: &'p str) -> Key<'p> {
+        let hash = self.hasher.hash_one(path);
+        Key { path, hash, slot: self.find(hash, path) }
     }
 
-    fn slot(&self, hash: u64, path: &str) -> Option<u32> {
+    fn find(&self, hash: u64, path: &str) -> Option<u32> {
         self.by_path.find(hash, |slot| &*entry(&self.entries, *slot).path == path).copied()
     }
 
-    pub(super) fn get(&self, hash: u64, path: &str) -> Option<&Pending> {
-        self.slot(hash, path).map(|slot| &entry(&self.entries, slot).state)
+    fn slot(&self, key: Key<'_>) -> Option<u32> {
+        key.slot.or_else(|| self.find(key.hash, key.path))
+    }
+
+    pub(super) fn get(&self, key: Key<'_>) -> Option<&Pending> {
+        self.slot(key).map(|slot| &entry(&self.entries, slot).state)
     }
 
     /// Paths of the nodes here that are ephemerals of `session`.
@@ -123,21 +137,20 @@ impl PendingNodes {
         slots.map(|(_, slot)| &*entry(&self.entries, *slot).path)
     }
 
-    /// The node at `path` for change by transaction `zxid`; `committed` makes it of its committed self if it is not
+    /// The node at `key` for change by transaction `zxid`; `committed` makes it of its committed self if it is not
     /// here yet. The owner must not be changed through this.
     pub(super) fn change(
         &mut self,
-        hash: u64,
-        path: &str,
+        key: Key<'_>,
         zxid: Zxid,
         committed: impl FnOnce() -> PendingNode,
     ) -> &mut PendingNode {
-        let slot = match self.slot(hash, path) {
+        let slot = match self.slot(key) {
             Some(slot) => {
                 self.touch(slot, zxid);
                 slot
             }
-            None => self.add(hash, path, zxid, Pending::Node(committed())),
+            None => self.add(key, zxid, Pending::Node(committed())),
         };
         match &mut entry_mut(&mut self.entries, slot).state {
             Pending::Node(node) => node,
@@ -145,22 +158,23 @@ impl PendingNodes {
         }
     }
 
-    /// Puts `state` at `path`, whatever was there.
-    pub(super) fn replace(&mut self, hash: u64, path: &str, zxid: Zxid, state: Pending) {
-        match self.slot(hash, path) {
+    /// Puts `state` at `key`, whatever was there.
+    pub(super) fn replace(&mut self, key: Key<'_>, zxid: Zxid, state: Pending) {
+        match self.slot(key) {
             Some(slot) => {
                 self.touch(slot, zxid);
                 self.set_state(slot, state);
             }
             None => {
-                self.add(hash, path, zxid, state);
+                self.add(key, zxid, state);
             }
         }
     }
 
-    fn add(&mut self, hash: u64, path: &str, zxid: Zxid, state: Pending) -> u32 {
+    fn add(&mut self, key: Key<'_>, zxid: Zxid, state: Pending) -> u32 {
+        let hash = key.hash;
         let owner = state.owner();
-        let new = Some(Entry { path: path.into(), hash, state, changed: zxid });
+        let new = Some(Entry { path: key.path.into(), hash, state, changed: zxid });
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.entries[slot as usize] = new;

@@ -80,7 +80,7 @@ impl View<'_> {
 
     fn change(&mut self, node: Handle<'_>) -> &mut PendingNode {
         let (tree, digest) = (self.tree, self.digest);
-        self.overlay.nodes.change(node.hash, node.path, self.zxid, || {
+        self.overlay.nodes.change(node.key, self.zxid, || {
             let node_in_tree = committed(node);
             PendingNode {
                 committed: Some(node_in_tree),
@@ -88,7 +88,7 @@ impl View<'_> {
                 data_length: Store::data_length(tree, node_in_tree),
                 num_children: Store::num_children(tree, node_in_tree),
                 acl: Store::acl(tree, node_in_tree),
-                crc: if digest { Store::crc(tree, node_in_tree, node.path) } else { 0 },
+                crc: if digest { Store::crc(tree, node_in_tree, node.key.path) } else { 0 },
             }
         })
     }
@@ -139,12 +139,12 @@ impl Store for View<'_> {
             crc: node.crc,
         };
         let nodes = &mut self.overlay.nodes;
-        nodes.replace(nodes.hash(path), path, self.zxid, Pending::Node(new));
+        nodes.replace(nodes.key(path), self.zxid, Pending::Node(new));
         self.change(parent).num_children += 1;
     }
 
-    fn remove(&mut self, parent: Handle<'_>, node: Handle<'_>, path: &str) {
-        self.overlay.nodes.replace(node.hash, path, self.zxid, Pending::Deleted);
+    fn remove(&mut self, parent: Handle<'_>, node: Handle<'_>, _path: &str) {
+        self.overlay.nodes.replace(node.key, self.zxid, Pending::Deleted);
         self.change(parent).num_children -= 1;
     }
 

@@ -95,10 +95,9 @@ impl Model {
         // "Whole-request failures" of section 15.
         for operation in operations {
             let broken = match operation {
+                // A null ACL gets here from a createTTL only: -114 when its turn comes.
                 MultiOp::Create(c) => {
-                    c.path.is_none()
-                        || c.acl.is_none()
-                        || (c.op != CreateOp::Ttl && ![0, 1, 2, 3, 4].contains(&c.flags))
+                    c.path.is_none() || (c.op != CreateOp::Ttl && ![0, 1, 2, 3, 4].contains(&c.flags))
                 }
                 MultiOp::Delete(d) => d.path.is_none(),
                 MultiOp::SetData(s) => s.path.is_none(),
