@@ -108,7 +108,7 @@ class Server:
                 "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
                 *jvm, *self.system, "-cp", apache_classpath(), APACHE_MAIN, cfg]
 
-    def start(self, wait_s=60, detach=False):
+    def start(self, wait_s=180, detach=False):
         """Starts the process and returns when it serves. Raises Failed with the end of its log otherwise."""
         os.makedirs(self.dir, exist_ok=True)
         os.makedirs(self.data, exist_ok=True)
@@ -139,7 +139,7 @@ class Server:
             text = str(e)
         return "  the log %s ends:\n%s" % (self.log, text)
 
-    def stop(self, sig=signal.SIGTERM, wait_s=20):
+    def stop(self, sig=signal.SIGTERM, wait_s=60):
         """Asks it to end (SIGTERM), and after wait_s kills it and says so."""
         if self.process is None or self.process.poll() is not None:
             return

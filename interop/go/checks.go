@@ -48,7 +48,7 @@ func ok(err error) {
 }
 
 func eventually(what string, condition func() bool) {
-	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
-		that(time.Now().Before(end), "did not happen within 10 s: "+what)
+	for end := time.Now().Add(60 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+		that(time.Now().Before(end), "did not happen within 60 s: "+what)
 	}
 }

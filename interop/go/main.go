@@ -53,7 +53,7 @@ func connect() *client {
 
 // state waits for a session state; states before it are passed over.
 func (c *client) state(want zk.State) {
-	late := time.After(10 * time.Second)
+	late := time.After(60 * time.Second)
 	for {
 		select {
 		case e := <-c.events:
@@ -61,7 +61,7 @@ func (c *client) state(want zk.State) {
 				return
 			}
 		case <-late:
-			panic(fmt.Sprintf("state %v did not come within 10 s", want))
+			panic(fmt.Sprintf("state %v did not come within 60 s", want))
 		}
 	}
 }
@@ -98,8 +98,8 @@ func event(from <-chan zk.Event, kind zk.EventType, path string) {
 	select {
 	case e := <-from:
 		equal(fmt.Sprint(kind, " ", path), fmt.Sprint(e.Type, " ", e.Path))
-	case <-time.After(10 * time.Second):
-		panic("no event within 10 s")
+	case <-time.After(60 * time.Second):
+		panic("no event within 60 s")
 	}
 }
 
@@ -455,7 +455,7 @@ func lockFreed(c *client, p string) {
 	select {
 	case err := <-done:
 		ok(err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		panic("the lock was not freed")
 	}
 	equal(zk.ErrDeadlock, l.Lock())

@@ -48,7 +48,7 @@ def raises(kind, function, *args, **kw):
     raise AssertionError("expected %s, got %r" % (kind.__name__, got))
 
 
-def eventually(what, condition, seconds=10):
+def eventually(what, condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         that(time.monotonic() < end, "did not happen within %d s: %s" % (seconds, what))

@@ -26,12 +26,12 @@ class Cli:
         self.says("create %s" % self.root, "rc = 0", "name = " + self.root)
 
     def wait(self, pattern):
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while not (m := re.search(pattern, self.text)):
             try:
                 self.text += self.lines.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
-                raise AssertionError("no %r within 15 s in %r" % (pattern, self.text[-600:])) from None
+                raise AssertionError("no %r within 60 s in %r" % (pattern, self.text[-600:])) from None
         self.text = self.text[m.end():]
         return m
 
@@ -53,7 +53,7 @@ class Cli:
         try:
             self.p.stdin.write("quit\n")
             self.p.stdin.close()
-            self.p.wait(10)
+            self.p.wait(60)
         finally:
             self.p.kill()
 

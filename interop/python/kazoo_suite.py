@@ -27,7 +27,7 @@ class Client:
         self.c = KazooClient(at, timeout=kw.pop("timeout", 10), **kw)
 
     def __enter__(self):
-        self.c.start(10)
+        self.c.start(60)
         root = "/kazoo-" + uuid.uuid4().hex
         self.c.create(root)
         return self.c, root
@@ -174,16 +174,16 @@ def sync_and_server_version(at):
 @check
 def asynchronous_calls(at):
     with Client(at) as (c, p):
-        equal(p + "/a", c.create_async(p + "/a", b"1").get(5))
-        equal(b"1", c.get_async(p + "/a").get(5)[0])
-        equal(1, c.set_async(p + "/a", b"2").get(5).version)
-        equal(1, c.exists_async(p + "/a").get(5).version)
-        equal(["a"], c.get_children_async(p).get(5))
-        equal(OPEN_ACL_UNSAFE, c.get_acls_async(p).get(5)[0])
-        equal(1, c.set_acls_async(p, OPEN_ACL_UNSAFE).get(5).aversion)
-        equal(p, c.sync_async(p).get(5))
-        that(c.delete_async(p + "/a").get(5), "delete")
-        raises(NoNodeError, lambda: c.get_async(p + "/a").get(5))
+        equal(p + "/a", c.create_async(p + "/a", b"1").get(60))
+        equal(b"1", c.get_async(p + "/a").get(60)[0])
+        equal(1, c.set_async(p + "/a", b"2").get(60).version)
+        equal(1, c.exists_async(p + "/a").get(60).version)
+        equal(["a"], c.get_children_async(p).get(60))
+        equal(OPEN_ACL_UNSAFE, c.get_acls_async(p).get(60)[0])
+        equal(1, c.set_acls_async(p, OPEN_ACL_UNSAFE).get(60).aversion)
+        equal(p, c.sync_async(p).get(60))
+        that(c.delete_async(p + "/a").get(60), "delete")
+        raises(NoNodeError, lambda: c.get_async(p + "/a").get(60))
 
 
 @check
@@ -194,7 +194,7 @@ def deep_pipeline_keeps_order(at):
         for i in range(3000):
             results.append(c.set_async(p + "/n", b"%d" % i) if i % 2 == 0 else c.get_async(p + "/n"))
         for i, r in enumerate(results):
-            got = r.get(30)
+            got = r.get(60)
             equal(i // 2 + 1, (got if i % 2 == 0 else got[1]).version)
             if i % 2:
                 equal(b"%d" % (i - 1), got[0])
@@ -207,14 +207,14 @@ def watch_callbacks(at):
         equal(None, c.exists(p + "/a", watch=got.put))
         c.get_children(p, watch=got.put)
         c.create(p + "/a", b"1")
-        equal({("CREATED", p + "/a"), ("CHILD", p)}, {(e.type, e.path) for e in (got.get(timeout=5), got.get(timeout=5))})
+        equal({("CREATED", p + "/a"), ("CHILD", p)}, {(e.type, e.path) for e in (got.get(timeout=60), got.get(timeout=60))})
         c.get(p + "/a", watch=got.put)
         c.set(p + "/a", b"2")
-        e = got.get(timeout=5)
+        e = got.get(timeout=60)
         equal((EventType.CHANGED, KeeperState.CONNECTED, p + "/a"), (e.type, e.state, e.path))
         c.get(p + "/a", watch=got.put)
         c.delete(p + "/a")
-        equal(EventType.DELETED, got.get(timeout=5).type)
+        equal(EventType.DELETED, got.get(timeout=60).type)
         c.sync(p)
         that(got.empty(), "an event too many")
 
@@ -284,7 +284,7 @@ def fields_of_a_new_stat(at):
 def stop_deletes_ephemerals(at):
     with Client(at) as (c, p):
         other = KazooClient(at)
-        other.start(10)
+        other.start(60)
         other.create(p + "/e", ephemeral=True)
         other.stop()
         equal(None, c.exists(p + "/e"))
@@ -306,16 +306,16 @@ def resume_with_client_id(at):
     with Client(at) as (c, p):
         # No retries: once its connection is taken over, the first client does not fight for the session.
         first = KazooClient(at, timeout=10, connection_retry=KazooRetry(max_tries=0))
-        first.start(10)
+        first.start(60)
         session = first.client_id
         first.create(p + "/e", ephemeral=True)
         states = queue.Queue()
         first.add_listener(states.put)
         second = KazooClient(at, timeout=10, client_id=session)
-        second.start(10)
+        second.start(60)
         equal(session, second.client_id)
         equal(session[0], second.exists(p + "/e").ephemeralOwner)
-        that(states.get(timeout=10) != KazooState.CONNECTED, "the first connection lives on")
+        that(states.get(timeout=60) != KazooState.CONNECTED, "the first connection lives on")
         second.stop()
         equal(None, c.exists(p + "/e"))
         first.stop()
@@ -329,8 +329,8 @@ def lost_connection_is_repaired(at):
         session = c.client_id
         c.create(p + "/e", ephemeral=True)
         c._connection._socket.shutdown(2)
-        equal(KazooState.SUSPENDED, states.get(timeout=10))
-        equal(KazooState.CONNECTED, states.get(timeout=10))
+        equal(KazooState.SUSPENDED, states.get(timeout=60))
+        equal(KazooState.CONNECTED, states.get(timeout=60))
         equal(session, c.client_id)
         equal(session[0], c.exists(p + "/e").ephemeralOwner)
 
@@ -339,12 +339,12 @@ def lost_connection_is_repaired(at):
 def expired_session_is_reported(at):
     with Client(at) as (c, _):
         states = queue.Queue()
-        gone = KazooClient(at, client_id=(0x1234567, b"\x01" * 16), timeout=5)
+        gone = KazooClient(at, client_id=(0x1234567, b"\x01" * 16), timeout=60)
         gone.add_listener(states.put)
-        gone.start(10)
-        seen = [states.get(timeout=10)]
+        gone.start(60)
+        seen = [states.get(timeout=60)]
         while seen[-1] != KazooState.CONNECTED:
-            seen.append(states.get(timeout=10))
+            seen.append(states.get(timeout=60))
         that(gone.client_id[0] != 0x1234567, "a made-up session was accepted")
         gone.stop()
 
@@ -380,7 +380,7 @@ def lock_excludes(at):
                     inside[0] -= 1
         threads = [threading.Thread(target=work, args=(x, 10)) for x in (c, d, c)]
         [t.start() for t in threads]
-        [t.join(60) for t in threads]
+        [t.join(120) for t in threads]
         equal((0, 1), (inside[0], most[0]))
 
 
@@ -393,7 +393,7 @@ def lock_contenders_timeout_and_cancel(at):
         raises(LockTimeout, b.acquire, timeout=0.2)
         equal(["first"], a.contenders())
         a.release()
-        that(b.acquire(timeout=5), "acquire after release")
+        that(b.acquire(timeout=60), "acquire after release")
         b.release()
 
 
@@ -401,12 +401,12 @@ def lock_contenders_timeout_and_cancel(at):
 def lock_of_a_dead_holder_is_released(at):
     with Client(at) as (c, p):
         dead = KazooClient(at)
-        dead.start(10)
+        dead.start(60)
         dead.Lock(p + "/lock", "dead").acquire()
         waiting = threading.Thread(target=dead.stop)
         lock = c.Lock(p + "/lock", "next")
         waiting.start()
-        that(lock.acquire(timeout=10), "not released")
+        that(lock.acquire(timeout=60), "not released")
         lock.release()
         waiting.join()
 
@@ -415,11 +415,11 @@ def lock_of_a_dead_holder_is_released(at):
 def read_and_write_locks(at):
     with Client(at) as (c, p), Client(at) as (d, _):
         r1, r2, w = c.ReadLock(p + "/rw"), d.ReadLock(p + "/rw"), d.WriteLock(p + "/rw")
-        that(r1.acquire(timeout=5) and r2.acquire(timeout=5), "two readers")
+        that(r1.acquire(timeout=60) and r2.acquire(timeout=60), "two readers")
         equal(False, w.acquire(blocking=False))
         r1.release()
         r2.release()
-        that(w.acquire(timeout=5), "writer")
+        that(w.acquire(timeout=60), "writer")
         equal(False, r1.acquire(blocking=False))
         w.release()
 
@@ -432,7 +432,7 @@ def semaphore(at):
         equal(False, s[2].acquire(blocking=False))
         equal(2, len(s[0].lease_holders()))
         s[0].release()
-        that(s[2].acquire(timeout=5), "the freed lease")
+        that(s[2].acquire(timeout=60), "the freed lease")
         s[1].release()
         s[2].release()
 
@@ -445,19 +445,19 @@ def election(at):
         def lead(name):
             led.put(name)
             if name == "first":
-                go.wait(10)
+                go.wait(60)
         first = threading.Thread(target=c.Election(p + "/el", "first").run, args=(lead, "first"))
         first.start()
-        equal("first", led.get(timeout=10))
+        equal("first", led.get(timeout=60))
         e = d.Election(p + "/el", "second")
         second = threading.Thread(target=e.run, args=(lead, "second"))
         second.start()
         eventually("two contenders", lambda: e.contenders() == ["first", "second"])
         that(led.empty(), "two leaders")
         go.set()
-        equal("second", led.get(timeout=10))
-        first.join(10)
-        second.join(10)
+        equal("second", led.get(timeout=60))
+        first.join(120)
+        second.join(120)
 
 
 @check
@@ -477,8 +477,8 @@ def locking_queue(at):
     with Client(at) as (c, p), Client(at) as (d, _):
         a, b = c.LockingQueue(p + "/q"), d.LockingQueue(p + "/q")
         a.put_all([b"1", b"2"])
-        equal(b"1", a.get(5))
-        equal(b"2", b.get(5))
+        equal(b"1", a.get(60))
+        equal(b"2", b.get(60))
         that(a.consume() and b.consume(), "consume")
         equal(0, len(a))
 
@@ -490,7 +490,7 @@ def barrier(at):
         b.create()
         equal(False, d.Barrier(p + "/b").wait(0.2))
         threading.Timer(0.2, b.remove).start()
-        that(d.Barrier(p + "/b").wait(10), "the barrier did not open")
+        that(d.Barrier(p + "/b").wait(60), "the barrier did not open")
 
 
 @check
@@ -506,8 +506,8 @@ def double_barrier(at):
             passed.put("out")
         threads = [threading.Thread(target=work, args=(x, n)) for x, n in ((c, "one"), (d, "two"))]
         [t.start() for t in threads]
-        equal(["in", "in", "out", "out"], sorted(passed.get(timeout=20) for _ in range(4)))
-        [t.join(10) for t in threads]
+        equal(["in", "in", "out", "out"], sorted(passed.get(timeout=60) for _ in range(4)))
+        [t.join(120) for t in threads]
 
 
 @check
@@ -519,7 +519,7 @@ def counter(at):
                 counter += 2
         threads = [threading.Thread(target=add, args=(x,)) for x in (c, d)]
         [t.start() for t in threads]
-        [t.join(30) for t in threads]
+        [t.join(120) for t in threads]
         equal(100, c.Counter(p + "/n").value)
         f = c.Counter(p + "/f", default=1.5)
         f -= 1.0
@@ -545,13 +545,13 @@ def data_watch_recipe(at):
     with Client(at) as (c, p):
         got = queue.Queue()
         c.DataWatch(p + "/d", lambda data, stat: got.put(data))
-        equal(None, got.get(timeout=5))
+        equal(None, got.get(timeout=60))
         c.create(p + "/d", b"1")
-        equal(b"1", got.get(timeout=5))
+        equal(b"1", got.get(timeout=60))
         c.set(p + "/d", b"2")
-        equal(b"2", got.get(timeout=5))
+        equal(b"2", got.get(timeout=60))
         c.delete(p + "/d")
-        equal(None, got.get(timeout=5))
+        equal(None, got.get(timeout=60))
 
 
 @check
@@ -559,13 +559,13 @@ def children_watch_recipe_survives_a_lost_connection(at):
     with Client(at) as (c, p), Client(at) as (d, _):
         got = queue.Queue()
         c.ChildrenWatch(p, lambda names: got.put(sorted(names)))
-        equal([], got.get(timeout=5))
+        equal([], got.get(timeout=60))
         d.create(p + "/a")
-        equal(["a"], got.get(timeout=5))
+        equal(["a"], got.get(timeout=60))
         c._connection._socket.shutdown(2)
         d.create(p + "/b")
-        end = time.time() + 10
-        while got.get(timeout=10) != ["a", "b"]:
+        end = time.time() + 60
+        while got.get(timeout=60) != ["a", "b"]:
             that(time.time() < end, "the change was not seen")
 
 
@@ -575,7 +575,7 @@ def patient_children_watch(at):
         from kazoo.recipe.watchers import PatientChildrenWatch
         result = PatientChildrenWatch(c, p, time_boundary=0.3).start()
         c.create(p + "/a")
-        names, changed = result.get(timeout=10)
+        names, changed = result.get(timeout=60)
         equal(["a"], names)
         that(not changed.ready(), "changed already")
 
@@ -589,7 +589,7 @@ def tree_cache(at):
         cache = TreeCache(c, p)
         cache.listen(events.put)
         cache.start()
-        while events.get(timeout=10).event_type != TreeEvent.INITIALIZED:
+        while events.get(timeout=60).event_type != TreeEvent.INITIALIZED:
             pass
         equal(b"deep", cache.get_data(p + "/a/b").data)
         c.set(p + "/a/b", b"new")
@@ -606,19 +606,19 @@ def set_partitioner(at):
 
         def work(client, name):
             sp = client.SetPartitioner(p + "/parts", set=("1", "2", "3", "4"), identifier=name, time_boundary=0.5)
-            end = time.time() + 20
+            end = time.time() + 60
             while not sp.acquired and time.time() < end:
                 if sp.release:
                     sp.release_set()
                 elif sp.allocating:
                     sp.wait_for_acquire()
             parts[name] = list(sp)
-            both.wait(20)
+            both.wait(60)
             sp.finish()
         both = threading.Barrier(2)
         threads = [threading.Thread(target=work, args=(x, n)) for x, n in ((c, "one"), (d, "two"))]
         [t.start() for t in threads]
-        [t.join(40) for t in threads]
+        [t.join(120) for t in threads]
         equal(["1", "2", "3", "4"], sorted(parts["one"] + parts["two"]))
 
 

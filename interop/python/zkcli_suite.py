@@ -23,7 +23,7 @@ def java(classpath, *args):
 
 def one_shot(at, *command, options=()):
     """(exit code, stdout without the first lines, stderr) of one command in a process of its own."""
-    r = subprocess.run(java(CLASSPATH, "-server", at, "-waitforconnection", *options, *command), capture_output=True, text=True, timeout=60, check=False)
+    r = subprocess.run(java(CLASSPATH, "-server", at, "-waitforconnection", *options, *command), capture_output=True, text=True, timeout=180, check=False)
     out = re.sub(r"^Connecting to .*\n", "", r.stdout)
     return r.returncode, out.replace("\nWATCHER::\n\nWatchedEvent state:SyncConnected type:None path:null zxid: -1\n", ""), r.stderr
 
@@ -58,12 +58,12 @@ class Shell:
         self.p.stdin.flush()
 
     def _until(self, pattern):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while not (m := re.search(pattern, self.text)):
             try:
                 line = self.more.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
-                raise AssertionError("no %r within 20 s in %r" % (pattern, self.text)) from None
+                raise AssertionError("no %r within 90 s in %r" % (pattern, self.text)) from None
             that(line is not None, "the shell ended; its text: %r" % self.text)
             self.text += line
         head, self.text = self.text[:m.start()], self.text[m.end():]
@@ -87,7 +87,7 @@ class Shell:
     def end(self, expected=0):
         """End of input; the exit code is that of the last command."""
         self.p.stdin.close()
-        equal(expected, self.p.wait(20))
+        equal(expected, self.p.wait(60))
 
 
 class Opened:
@@ -104,7 +104,7 @@ class Opened:
         self.shell.p.stdin.close()
         if kind:
             self.shell.p.kill()
-        self.shell.p.wait(20)
+        self.shell.p.wait(60)
 
 
 # --- one command per process -----------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def one_shot_ephemeral_outlives_the_process(at):
     equal(0, one_shot(at, "create", "-e", p, options=("-timeout", "8000"))[0])
     code, out, _ = one_shot(at, "stat", p)
     that(code == 0 and not re.search("ephemeralOwner = 0x0\n", out), "stat printed %r" % out)
-    eventually("the session expires", lambda: one_shot(at, "get", p)[0] == 1, 30)
+    eventually("the session expires", lambda: one_shot(at, "get", p)[0] == 1, 120)
 
 
 @check
@@ -148,7 +148,7 @@ def one_shot_with_a_chroot(at):
 
 @check
 def prompt_and_echo_with_jline(at):
-    r = subprocess.run(java(CLASSPATH, "-server", at, "-waitforconnection"), input="ls /zookeeper\nquit\n", capture_output=True, text=True, timeout=60, check=False)
+    r = subprocess.run(java(CLASSPATH, "-server", at, "-waitforconnection"), input="ls /zookeeper\nquit\n", capture_output=True, text=True, timeout=180, check=False)
     that("JLine support is enabled" in r.stdout, "no JLine: %r" % r.stdout)
     that("[zk: %s(CONNECTED) 0] ls /zookeeper\n[config, quota]\n[zk: %s(CONNECTED) 1] quit" % (at, at) in r.stdout, "unexpected %r" % r.stdout)
 
@@ -342,7 +342,7 @@ def close_and_connect(at):
         sh.run("close")
         that("Not connected" in sh.run("ls /"), "a command after close")
         sh.run("connect %s" % at)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while (out := sh.run("ls %s" % p)) != "[]\n":
             that(time.monotonic() < end, "after connect: %r" % out)
             time.sleep(0.1)

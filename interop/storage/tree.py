@@ -39,7 +39,7 @@ def node(conn, path):
 
 def there(port, path):
     """Whether a node exists."""
-    conn = Conn(("127.0.0.1", port), 30.0)
+    conn = Conn(("127.0.0.1", port), 90.0)
     conn.handshake(timeout=60000)
     err = conn.call("exists", b_pw(path))[2]
     conn.close_session()
@@ -48,7 +48,7 @@ def there(port, path):
 
 def read(port):
     """{"nodes": {path: row}, "sessions": [ids that own ephemerals], "digest mismatches": n} of a server."""
-    conn = Conn(("127.0.0.1", port), 30.0)
+    conn = Conn(("127.0.0.1", port), 90.0)
     conn.handshake(timeout=60000)
     conn.call("auth", b_auth("digest", b"super:test"))
     nodes, todo = {}, ["/"]

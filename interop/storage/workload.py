@@ -17,7 +17,7 @@ CREATOR = [acl(31, "auth", "")]
 
 def connect(port, timeout=LONG_MS):
     """A session that lives through every restart of a test (the servers allow ten minutes)."""
-    c = Conn(("127.0.0.1", port), 30.0)
+    c = Conn(("127.0.0.1", port), 90.0)
     c.handshake(timeout=timeout)
     if c.timeout != timeout:
         raise AssertionError("asked for a session time-out of %d ms, got %d" % (timeout, c.timeout))

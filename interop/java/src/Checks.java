@@ -57,18 +57,18 @@ final class Checks {
         throw new AssertionError("expected " + code + ", but it succeeded");
     }
 
-    /** Waits up to 10 s for a condition that something else brings about. */
+    /** Waits up to 60 s for a condition that something else brings about. */
     static void eventually(String what, BooleanSupplier condition) throws InterruptedException {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
         while (!condition.getAsBoolean()) {
-            that(System.nanoTime() < end, "did not happen within 10 s: " + what);
+            that(System.nanoTime() < end, "did not happen within 60 s: " + what);
             Thread.sleep(10);
         }
     }
 
     static <T> T take(BlockingQueue<T> queue) throws InterruptedException {
-        T item = queue.poll(10, TimeUnit.SECONDS);
-        that(item != null, "nothing came within 10 s");
+        T item = queue.poll(60, TimeUnit.SECONDS);
+        that(item != null, "nothing came within 60 s");
         return item;
     }
 

@@ -34,7 +34,7 @@ final class CuratorCaches {
                 .forDeletes(n -> got.add("deleted " + n.getPath()))
                 .forInitialized(ready::countDown).build());
         cache.start();
-        Checks.that(ready.await(10, TimeUnit.SECONDS), "the cache is not initialized within 10 s");
+        Checks.that(ready.await(60, TimeUnit.SECONDS), "the cache is not initialized within 60 s");
         return cache;
     }
 
@@ -115,7 +115,7 @@ final class CuratorCaches {
             CountDownLatch ready = new CountDownLatch(1);
             cache.getListenable().addListener((x, e) -> { if (e.getType() == TreeCacheEvent.Type.INITIALIZED) { ready.countDown(); } });
             cache.start();
-            Checks.that(ready.await(10, TimeUnit.SECONDS), "not initialized within 10 s");
+            Checks.that(ready.await(60, TimeUnit.SECONDS), "not initialized within 60 s");
             Checks.equal(List.of("b"), List.copyOf(cache.getCurrentChildren(p + "/a").keySet()));
             d.setData().forPath(p + "/a/b", Checks.bytes("2"));
             Checks.eventually("changed", () -> cache.getCurrentData(p + "/a/b") != null && "2".equals(new String(cache.getCurrentData(p + "/a/b").getData())));

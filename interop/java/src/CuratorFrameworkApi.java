@@ -146,7 +146,7 @@ final class CuratorFrameworkApi {
             w.getListenable().addListener(e -> got.add(e.getType() + " " + e.getPath()));
             w.getResetListenable().addListener(set::countDown);
             w.start();
-            Checks.that(set.await(10, java.util.concurrent.TimeUnit.SECONDS), "the watcher was not set");
+            Checks.that(set.await(60, java.util.concurrent.TimeUnit.SECONDS), "the watcher was not set");
             d.create().forPath(p + "/a");
             d.create().forPath(p + "/a/b");
             d.setData().forPath(p + "/a/b", null);

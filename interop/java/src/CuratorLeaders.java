@@ -27,14 +27,14 @@ final class CuratorLeaders {
     private static void latch(CuratorFramework c, CuratorFramework d, String p) throws Throwable {
         try (LeaderLatch one = new LeaderLatch(c, p + "/latch", "one")) {
             one.start();
-            Checks.that(one.await(10, TimeUnit.SECONDS), "no leader");
+            Checks.that(one.await(60, TimeUnit.SECONDS), "no leader");
             LeaderLatch two = new LeaderLatch(d, p + "/latch", "two");
             two.start();
             Checks.equal(false, two.await(200, TimeUnit.MILLISECONDS));
             Checks.equal("one", two.getLeader().getId());
             Checks.eventually("two participants", () -> participants(one) == 2);
             one.close();
-            Checks.that(two.await(10, TimeUnit.SECONDS), "no succession");
+            Checks.that(two.await(60, TimeUnit.SECONDS), "no succession");
             two.close();
         } catch (IllegalStateException e) {
             // Closed twice: once on purpose, once by try.
@@ -52,10 +52,10 @@ final class CuratorLeaders {
     private static void latchLost(Checks t, CuratorFramework c, String p) throws Throwable {
         try (Proxy proxy = new Proxy(t.server); CuratorFramework w = CuratorSuite.open(proxy.address()); LeaderLatch one = new LeaderLatch(w, p + "/latch", "one")) {
             one.start();
-            Checks.that(one.await(10, TimeUnit.SECONDS), "no leader");
+            Checks.that(one.await(60, TimeUnit.SECONDS), "no leader");
             proxy.cut();
             Checks.eventually("leadership is given up while the connection is away", () -> !one.hasLeadership());
-            Checks.that(one.await(10, TimeUnit.SECONDS), "not leader again");
+            Checks.that(one.await(60, TimeUnit.SECONDS), "not leader again");
         }
     }
 
@@ -87,7 +87,7 @@ final class CuratorLeaders {
             @Override
             public void takeLeadership(CuratorFramework client) throws Exception {
                 led.add(id);
-                Checks.that(go.await(10, TimeUnit.SECONDS), "nobody said go");
+                Checks.that(go.await(60, TimeUnit.SECONDS), "nobody said go");
             }
         });
         s.setId(id);
@@ -97,7 +97,7 @@ final class CuratorLeaders {
     private static void persistentNode(CuratorFramework c, CuratorFramework d, String p) throws Throwable {
         try (PersistentNode n = new PersistentNode(c, CreateMode.EPHEMERAL, false, p + "/n", Checks.bytes("1"))) {
             n.start();
-            Checks.that(n.waitForInitialCreate(10, TimeUnit.SECONDS), "not made");
+            Checks.that(n.waitForInitialCreate(60, TimeUnit.SECONDS), "not made");
             d.delete().forPath(p + "/n");
             Checks.eventually("it comes back", () -> CuratorFrameworkApi.exists(d, p + "/n") != null);
             n.setData(Checks.bytes("2"));
@@ -118,7 +118,7 @@ final class CuratorLeaders {
     private static void persistentTtlNode(CuratorFramework c, CuratorFramework d, String p) throws Throwable {
         try (PersistentTtlNode n = new PersistentTtlNode(c, p + "/t", 1_000, new byte[0])) {
             n.start();
-            Checks.that(n.waitForInitialCreate(10, TimeUnit.SECONDS), "not made");
+            Checks.that(n.waitForInitialCreate(60, TimeUnit.SECONDS), "not made");
             Thread.sleep(3_000);
             Checks.that(d.checkExists().forPath(p + "/t") != null, "it went although it is touched");
         }

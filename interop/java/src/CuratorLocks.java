@@ -45,7 +45,7 @@ final class CuratorLocks {
             threads.add(new Thread(() -> {
                 try {
                     for (int j = 0; j < 5; j++) {
-                        Checks.that(lock.acquire(30, TimeUnit.SECONDS), "not acquired within 30 s");
+                        Checks.that(lock.acquire(60, TimeUnit.SECONDS), "not acquired within 60 s");
                         Checks.that(inside.incrementAndGet() == 1, "two holders");
                         Thread.sleep(2);
                         inside.decrementAndGet();
@@ -78,7 +78,7 @@ final class CuratorLocks {
         a.release();
         Checks.equal(false, b.acquire(100, TimeUnit.MILLISECONDS));
         a.release();
-        Checks.that(b.acquire(10, TimeUnit.SECONDS), "not free after both releases");
+        Checks.that(b.acquire(60, TimeUnit.SECONDS), "not free after both releases");
         b.release();
     }
 
@@ -88,7 +88,7 @@ final class CuratorLocks {
         InterProcessMutex lock = new InterProcessMutex(c, p + "/l");
         Checks.equal(false, lock.acquire(100, TimeUnit.MILLISECONDS));
         dead.close();
-        Checks.that(lock.acquire(10, TimeUnit.SECONDS), "the lock of a closed client is still held");
+        Checks.that(lock.acquire(60, TimeUnit.SECONDS), "the lock of a closed client is still held");
         lock.release();
     }
 
@@ -96,12 +96,12 @@ final class CuratorLocks {
         InterProcessReadWriteLock one = new InterProcessReadWriteLock(c, p + "/rw");
         InterProcessReadWriteLock two = new InterProcessReadWriteLock(d, p + "/rw");
         one.readLock().acquire();
-        Checks.that(two.readLock().acquire(5, TimeUnit.SECONDS), "two readers");
+        Checks.that(two.readLock().acquire(60, TimeUnit.SECONDS), "two readers");
         Checks.equal(false, two.writeLock().acquire(200, TimeUnit.MILLISECONDS));
         two.readLock().release();
         one.readLock().release();
-        Checks.that(two.writeLock().acquire(5, TimeUnit.SECONDS), "the writer");
-        Checks.that(two.readLock().acquire(5, TimeUnit.SECONDS), "a writer may read");
+        Checks.that(two.writeLock().acquire(60, TimeUnit.SECONDS), "the writer");
+        Checks.that(two.readLock().acquire(60, TimeUnit.SECONDS), "a writer may read");
         Checks.equal(false, one.readLock().acquire(200, TimeUnit.MILLISECONDS));
         two.readLock().release();
         two.writeLock().release();
@@ -115,7 +115,7 @@ final class CuratorLocks {
         Checks.equal(null, two.acquire(200, TimeUnit.MILLISECONDS));
         Checks.equal(3, one.getParticipantNodes().size());
         one.returnAll(leases);
-        Checks.that(two.acquire(2, 5, TimeUnit.SECONDS) != null, "the returned leases");
+        Checks.that(two.acquire(2, 60, TimeUnit.SECONDS) != null, "the returned leases");
         two.returnLease(third);
     }
 
@@ -125,7 +125,7 @@ final class CuratorLocks {
         both.acquire();
         Checks.equal(false, b.acquire(100, TimeUnit.MILLISECONDS));
         both.release();
-        Checks.that(b.acquire(5, TimeUnit.SECONDS), "not free");
+        Checks.that(b.acquire(60, TimeUnit.SECONDS), "not free");
         Checks.equal(false, both.acquire(200, TimeUnit.MILLISECONDS));
         b.release();
     }
@@ -136,7 +136,7 @@ final class CuratorLocks {
         DistributedBarrier waiting = new DistributedBarrier(d, p + "/b");
         Checks.equal(false, waiting.waitOnBarrier(100, TimeUnit.MILLISECONDS));
         b.removeBarrier();
-        Checks.that(waiting.waitOnBarrier(10, TimeUnit.SECONDS), "the barrier did not open");
+        Checks.that(waiting.waitOnBarrier(60, TimeUnit.SECONDS), "the barrier did not open");
     }
 
     private static void doubleBarrier(CuratorFramework c, CuratorFramework d, String p) throws Throwable {
@@ -147,9 +147,9 @@ final class CuratorLocks {
             threads.add(new Thread(() -> {
                 try {
                     DistributedDoubleBarrier b = new DistributedDoubleBarrier(one, p + "/b", 3);
-                    Checks.that(b.enter(10, TimeUnit.SECONDS), "enter");
+                    Checks.that(b.enter(60, TimeUnit.SECONDS), "enter");
                     inside.incrementAndGet();
-                    Checks.that(b.leave(10, TimeUnit.SECONDS), "leave");
+                    Checks.that(b.leave(60, TimeUnit.SECONDS), "leave");
                     Checks.equal(3, inside.get());
                 } catch (Throwable e) {
                     problems.add(e);

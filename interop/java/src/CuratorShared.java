@@ -105,7 +105,7 @@ final class CuratorShared {
         SimpleDistributedQueue out = new SimpleDistributedQueue(d, p + "/q");
         for (int i = 0; i < 10; i++) { Checks.that(in.offer(Checks.bytes("" + i)), "offer"); }
         Checks.equal(Checks.bytes("0"), out.peek());
-        for (int i = 0; i < 10; i++) { Checks.equal(Checks.bytes("" + i), out.poll(5, TimeUnit.SECONDS)); }
+        for (int i = 0; i < 10; i++) { Checks.equal(Checks.bytes("" + i), out.poll(60, TimeUnit.SECONDS)); }
         Checks.equal(null, out.poll(50, TimeUnit.MILLISECONDS));
     }
 
@@ -144,7 +144,7 @@ final class CuratorShared {
             in.start();
             in.put("later", 20);
             in.put("sooner", 10);
-            Checks.that(in.flushPuts(5, TimeUnit.SECONDS), "flushPuts");
+            Checks.that(in.flushPuts(60, TimeUnit.SECONDS), "flushPuts");
             Checks.eventually("two items", () -> CuratorFrameworkApi.exists(c, p + "/q").getNumChildren() == 2);
         }
         try (DistributedPriorityQueue<String> out = QueueBuilder.builder(d, into(got), TEXT, p + "/q").buildPriorityQueue(0)) {

@@ -15,7 +15,7 @@ public final class CuratorSuite {
         CuratorFramework c = CuratorFrameworkFactory.builder().connectString(server).sessionTimeoutMs(10_000)
                 .retryPolicy(new ExponentialBackoffRetry(50, 8)).build();
         c.start();
-        Checks.that(c.blockUntilConnected(10, java.util.concurrent.TimeUnit.SECONDS), "not connected within 10 s");
+        Checks.that(c.blockUntilConnected(60, java.util.concurrent.TimeUnit.SECONDS), "not connected within 60 s");
         return c;
     }
 

@@ -102,7 +102,7 @@ final class JavaSessions {
             proxy.silence(true);
             c.event(EventType.NodeDeleted, p + "/e");
             long tookMs = (System.nanoTime() - start) / 1_000_000;
-            Checks.that(tookMs >= 300 && tookMs <= 5_000, "expired after " + tookMs + " ms; the time-out is 1,000 ms");
+            Checks.that(tookMs >= 300 && tookMs <= 20_000, "expired after " + tookMs + " ms; the time-out is 1,000 ms");
             proxy.refuse(false);
             proxy.silence(false);
             proxy.cut();
@@ -112,9 +112,9 @@ final class JavaSessions {
     }
 
     private static void pings(Checks t, JavaClient.Client c, String p) throws Throwable {
-        try (JavaClient.Client idle = new JavaClient.Client(t.server, 1_000).connected()) {
+        try (JavaClient.Client idle = new JavaClient.Client(t.server, 3_000).connected()) {
             JavaOperations.make(idle, p + "/e", CreateMode.EPHEMERAL);
-            Thread.sleep(4_000);
+            Thread.sleep(8_000);
             Checks.that(c.zk.exists(p + "/e", false) != null, "an idle session that pings was expired");
         }
     }

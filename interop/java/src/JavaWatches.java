@@ -268,7 +268,7 @@ final class JavaWatches {
             String pad = "x".repeat(90);
             java.util.concurrent.CountDownLatch left = new java.util.concurrent.CountDownLatch(5000);
             for (int i = 0; i < 5000; i++) { w.zk.exists(p + "/" + pad + i, true, (rc, path, ctx, stat) -> left.countDown(), null); }
-            Checks.that(left.await(30, java.util.concurrent.TimeUnit.SECONDS), "exists calls are not answered");
+            Checks.that(left.await(60, java.util.concurrent.TimeUnit.SECONDS), "exists calls are not answered");
             proxy.cut();
             w.state(KeeperState.Disconnected);
             w.state(KeeperState.SyncConnected);
