@@ -7,8 +7,8 @@ use super::{EOR, HEADER_BYTES, MAGIC, RECORD_HEADER_BYTES, checksum};
 use crate::{DiskFile, StoreError};
 use std::path::{Path, PathBuf};
 
-/// Bytes read from the disk at once.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes read from the disk at once: few at first, because most logs are short.
+const READ_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
 /// What a disk writes as a whole: a write that a power cut lost leaves zeros in units of this.
 const SECTOR_BYTES: u64 = 512;
 
@@ -143,7 +143,7 @@ impl<F: DiskFile> LogReader<F> {
     /// The file cannot be read.
     pub fn bytes_behind_end(&mut self) -> Result<Option<u64>, StoreError> {
         let mut offset = self.offset() + self.end_extent;
-        let mut chunk = vec![0; READ_BYTES];
+        let mut chunk = vec![0; *READ_BYTES.start()];
         loop {
             let got = self.file.read_at(offset, &mut chunk).map_err(StoreError::io("read", &self.path))?;
             if got == 0 {
@@ -153,6 +153,7 @@ impl<F: DiskFile> LogReader<F> {
                 return Ok(Some(offset + at as u64));
             }
             offset += got as u64;
+            chunk.resize((chunk.len() * 2).min(*READ_BYTES.end()), 0);
         }
     }
 
@@ -172,9 +173,9 @@ impl<F: DiskFile> LogReader<F> {
     pub fn write_again(&mut self, bytes_max: u64) -> Result<(), StoreError> {
         let end = self.offset();
         let mut at = end.saturating_sub(bytes_max).max(HEADER_BYTES);
-        let mut chunk = vec![0; READ_BYTES];
+        let mut chunk = vec![0; (end - at).min(*READ_BYTES.end() as u64) as usize];
         while at < end {
-            let want = (end - at).min(READ_BYTES as u64) as usize;
+            let want = (end - at).min(chunk.len() as u64) as usize;
             let got = self.file.read_at(at, &mut chunk[..want]).map_err(StoreError::io("read", &self.path))?;
             if got == 0 {
                 let why = format!("the file became shorter than {end} bytes while it was read");
@@ -210,7 +211,8 @@ impl<F: DiskFile> LogReader<F> {
             self.base += self.start as u64;
             self.filled -= self.start;
             self.start = 0;
-            self.buffer.resize(READ_BYTES.max(want), 0);
+            let size = (self.buffer.len() * 2).clamp(*READ_BYTES.start(), *READ_BYTES.end());
+            self.buffer.resize(size.max(want).max(self.buffer.len()), 0);
             let at = self.base + self.filled as u64;
             let got =
                 self.file.read_at(at, &mut self.buffer[self.filled..]).map_err(StoreError::io("read", &self.path))?;

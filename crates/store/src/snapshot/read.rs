@@ -9,8 +9,8 @@ use ostler_wire::txn::{DIGEST_VERSION, TxnDigest};
 use simd_adler32::Adler32;
 use std::io::{self, Read};
 
-/// Bytes asked for at once.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes asked for at once: few at first.
+const READ_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
 /// Nodes between two calls of `progress`.
 const PROGRESS_NODES: u64 = 10_000;
 /// Entries of one ACL: more than any frame can carry.
@@ -268,7 +268,8 @@ impl<'s> Input<'s> {
             self.filled -= self.start;
             self.start = 0;
             self.summed = 0;
-            self.buffer.resize(self.buffer.len().max(want).max(READ_BYTES), 0);
+            let size = (self.buffer.len() * 2).clamp(*READ_BYTES.start(), *READ_BYTES.end());
+            self.buffer.resize(size.max(want).max(self.buffer.len()), 0);
             while self.filled < want {
                 match self.stream.read(&mut self.buffer[self.filled..]) {
                     Ok(0) => break,
