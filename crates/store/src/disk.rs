@@ -103,7 +103,11 @@ impl Disk for RealDisk {
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
-            let metadata = std::fs::metadata(entry.path())?;
+            let metadata = match std::fs::metadata(entry.path()) {
+                // A link to nothing, or removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
             // A name that is not UTF-8 is none of ours.
             if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
                 entries.push(Entry { name, len: metadata.len() });

@@ -24,7 +24,7 @@ pub enum SnapshotError {
     Magic([u8; 4]),
     #[error("it ends inside {0}")]
     Truncated(&'static str),
-    #[error("a length of {0} cannot be")]
+    #[error("a string or buffer of {0} bytes is more than jute.maxbuffer and its extrasize allow, or damage")]
     BadLength(i32),
     #[error("the seal at offset {offset} says {expected:#x}, the bytes before it have {actual:#x}")]
     Checksum { offset: u64, expected: u64, actual: u64 },
