@@ -1,6 +1,7 @@
 //! How long a restart takes: fills a tree, writes it as a snapshot with some log behind it, and recovers it.
 //! `cargo run --release -p ostler-store --example restart -- DIR [NODES] [RECORDS]`. The profile is that of the design: paths of
 //! 115 bytes of which the last part is 24, data of 46 bytes; directories of 1,000 nodes.
+//! With NODES = 0 it recovers what an earlier run left in DIR.
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
 
 use ostler_model::{CreateOp, CreateTxn, Txn, TxnHeader, Zxid, open_acl};
@@ -21,6 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (nodes, records) = (number(2, 1_000_000)?, number(3, 100_000)?);
     let dirs = DataDirs::new(dir, None);
     dirs.prepare(&RealDisk, true)?;
+    if nodes == 0 {
+        // What lies there already.
+        return recover_once(&dirs);
+    }
     let mut tree = Tree::new(CONFIG);
     let prefix = format!("/{}", "p".repeat(72));
     let mut zxid = 0;
