@@ -16,6 +16,7 @@ use ostler_wire::peer::{Reply, decode_reply};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// The two connections of the generator.
 const CLIENTS: [usize; 2] = [0, 1];
@@ -29,6 +30,8 @@ const ROUNDS_PER_TIDYING: u64 = 120;
 const QUOTA_ROUNDS_PER_TIDYING: u64 = 500;
 /// Bytes of one batch: more might fill the sockets' buffers in both directions.
 const BATCH_BYTES_MAX: usize = 48 << 10;
+/// How long a connection may be left alone before its session might expire on a slow machine.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// Requests kept for the report of a mismatch.
 const RECENT_MAX: usize = 40;
 
@@ -66,6 +69,7 @@ pub struct Run {
     recent: VecDeque<(usize, Made)>,
     rounds: u64,
     next_tidying: u64,
+    kept_alive: Instant,
 }
 
 impl Run {
@@ -85,6 +89,7 @@ impl Run {
             recent: VecDeque::new(),
             rounds: 0,
             next_tidying: ROUNDS_PER_TIDYING,
+            kept_alive: Instant::now(),
         };
         for connection in [0, 1, JANITOR] {
             run.connect(connection)?;
@@ -103,6 +108,10 @@ impl Run {
     /// A difference, unless the run is to keep going; a server that is gone.
     pub fn round(&mut self) -> Result<(), Failure> {
         self.rounds += 1;
+        if self.kept_alive.elapsed() > KEEP_ALIVE {
+            self.kept_alive = Instant::now();
+            self.barriers(&[CLIENTS[0], CLIENTS[1], JANITOR], false)?;
+        }
         if self.rounds >= self.next_tidying {
             return self.tidy();
         }
@@ -174,9 +183,9 @@ impl Run {
         Ok(())
     }
 
-    /// The events of all clients but `active`. A session that ends deletes its nodes in no order.
-    fn barriers(&mut self, active: usize, unordered: bool) -> Result<(), Failure> {
-        for connection in CLIENTS.into_iter().filter(|connection| *connection != active) {
+    /// The events of these connections. A session that ends deletes its nodes in no order.
+    fn barriers(&mut self, connections: &[usize], unordered: bool) -> Result<(), Failure> {
+        for &connection in connections {
             self.a.send_barrier(connection);
             self.b.send_barrier(connection);
             let mut a = self.a.collect_barrier(connection);
@@ -239,7 +248,7 @@ impl Run {
 
     /// The same session on a new connection: watches and identities are gone.
     fn reconnect(&mut self, connection: usize) -> Result<(), Failure> {
-        self.barriers(1 - connection, false)?;
+        self.barriers(&[connection], false)?;
         if self.generator.rng.percent(50) {
             self.a.hang_up(connection);
             self.b.hang_up(connection);
@@ -253,7 +262,7 @@ impl Run {
         let op = OpCode::from_i32(made.op);
         let ends = op == Some(OpCode::CloseSession);
         let batch = vec![made];
-        self.barriers(connection, false)?;
+        self.barriers(&[1 - connection], false)?;
         self.send(connection, &batch);
         let mut a = self.a.collect_to_end(connection, op);
         let mut b = self.b.collect_to_end(connection, op);
@@ -263,7 +272,7 @@ impl Run {
         }
         self.compare(connection, &batch, &a, &b)?;
         self.remember(connection, batch);
-        self.barriers(connection, ends)?;
+        self.barriers(&[1 - connection], ends)?;
         if ends {
             self.a.forget_session(connection);
             self.b.forget_session(connection);
@@ -313,7 +322,7 @@ impl Run {
             what: format!("cannot connect: {error}"),
             hint: "did the last requests kill it?",
         };
-        self.barriers(1, false)?;
+        self.barriers(&[0], false)?;
         self.a.forget_session(VISITOR);
         self.b.forget_session(VISITOR);
         let a = self.a.handshake(VISITOR, &frame_a).map_err(|error| gone("A", error))?;
