@@ -144,7 +144,7 @@ impl Writer {
     }
 }
 
-fn start(args: &Args, port: u16) -> Child {
+fn start(args: &Args, port: u16) -> Server {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(args.dir.join("server.log")).unwrap();
     let child = Command::new(&args.binary)
         .args(["serve", "--port", &port.to_string(), "--data-dir"])
@@ -160,7 +160,23 @@ fn start(args: &Args, port: u16) -> Child {
         assert!(Instant::now() < until, "the server does not listen: see {}", args.dir.join("server.log").display());
         std::thread::sleep(Duration::from_millis(5));
     }
-    child
+    Server(child)
+}
+
+/// A server process that does not outlive this program, however it ends.
+struct Server(Child);
+
+impl Server {
+    fn kill(&mut self) {
+        self.0.kill().expect("the server is ours");
+        self.0.wait().expect("the server is ours");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 fn delete_newest_log(dir: &Path) {
@@ -192,8 +208,7 @@ fn main() -> Result<(), ClientError> {
                 scope.spawn(|| writer.write(args.depth));
             }
             std::thread::sleep(Duration::from_millis(20 + random % 400));
-            server.kill().unwrap();
-            server.wait().unwrap();
+            server.kill();
         });
         if args.sabotage {
             delete_newest_log(&args.dir);
@@ -213,7 +228,5 @@ fn main() -> Result<(), ClientError> {
             println!("{round} kills survived; last acknowledged numbers add up to {acked}");
         }
     }
-    server.kill().unwrap();
-    server.wait().unwrap();
     Ok(())
 }
