@@ -42,7 +42,7 @@ impl Replica {
 
     fn push(&mut self, header: TxnHeader, txn: Txn, digest: Option<i64>, origin: Option<Origin>) {
         let in_record = digest.map(|tree_digest| TxnDigest { version: DIGEST_VERSION, tree_digest });
-        let mut record = Vec::with_capacity(128);
+        let mut record = Vec::with_capacity(256);
         encode(&mut record, &header, &txn, in_record);
         self.last_proposed = header.zxid;
         self.stats.proposed += 1;
