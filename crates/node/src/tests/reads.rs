@@ -278,3 +278,30 @@ fn a_listing_behind_a_write_waits_for_it() {
     let expected: Vec<String> = all_names().into_iter().filter(|name| name != "n3").collect();
     assert_eq!(replies[1].names(), expected, "it sees the delete before it and not the create behind it");
 }
+
+#[test]
+fn one_turn_produces_a_bounded_amount_of_output() {
+    let (mut harness, writer) = tree_of(&["/a"]);
+    let size = 40_000;
+    harness.must(writer, set(1, "/a", &vec![1; size]));
+    let readers: Vec<ConnId> = (0..10).map(|_| harness.session(0).0).collect();
+    for reader in &readers {
+        harness.send(*reader, &[read(1, OpCode::GetData, "/a", false), read(2, OpCode::GetData, "/a", false)].concat());
+    }
+    let mut turns = 0;
+    let mut before = 0;
+    loop {
+        let more = harness.turn(0);
+        let waiting: usize = readers.iter().map(|reader| harness.shards[0].output(*reader).len()).sum();
+        let produced = waiting - before;
+        assert!(produced < limits::HOLD_OUTPUT_BYTES_MAX + size + 1_000, "{produced} bytes in one hold of the tree");
+        before = waiting;
+        turns += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(turns >= 10, "{turns}");
+    harness.flush(0);
+    assert!(readers.iter().all(|reader| payloads(&harness.receive(*reader)).len() == 2));
+}

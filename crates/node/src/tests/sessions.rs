@@ -248,3 +248,22 @@ fn a_clock_that_went_back_makes_no_second_session_of_one_id() {
     let (_, second) = harness.session(0);
     assert_eq!(second.0, first.0 + 1, "the first id is taken by the recovered session");
 }
+
+#[test]
+fn a_client_whose_request_waits_in_the_server_does_not_expire() {
+    let mut harness = Harness::new(NodeConfig { outstanding_max: 1, ..NodeConfig::default() });
+    let (first, _) = harness.session(0);
+    let (second, kept) = harness.session(0);
+    // The disk stands still: the first write takes the only credit, the second waits as bytes in its connection.
+    harness.send(first, &create(1, "/a", b"", 0));
+    harness.send(second, &create(1, "/b", b"", 0));
+    for _ in 0..150 {
+        harness.jump(100);
+        harness.turn(0);
+        harness.deliver(0, 10);
+        harness.tick();
+    }
+    harness.run();
+    assert_eq!(harness.replies(second).iter().map(|reply| reply.err).collect::<Vec<_>>(), [0]);
+    assert_eq!(harness.tree.session_timeout_ms(kept), Some(10_000));
+}
