@@ -3,7 +3,7 @@
 //! Used by shards for their connections and by the replica for reads that stand behind a write.
 
 use crate::watches::Table;
-use ostler_model::{AuthId, ErrorCode, Request, SessionId, Text, Zxid, perms};
+use ostler_model::{AuthId, ErrorCode, OpCode, Request, SessionId, Text, Zxid, perms};
 use ostler_tree::{ChildCursor, NodeRef, Policy, Tree};
 use ostler_wire::client::{FrameWriter, ReplyHeader, encode_error};
 
@@ -163,45 +163,58 @@ impl Reader<'_> {
         ReadOutcome::Answered
     }
 
-    /// multiRead: results so far and -5 if an operation is none that may be read; `None` if the answer grew beyond
-    /// `bytes_max`.
-    pub(crate) fn multi_read(&self, ops: &[Request<'_>], bytes_max: usize, out: &mut Vec<u8>) -> Option<()> {
+    /// multiRead in one hold: results so far and -5 if an operation is none that may be read; false (and nothing
+    /// written) if that takes more than one hold.
+    pub(crate) fn multi_read(&self, ops: &[Request<'_>], one_hold: ListingMax, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let legal = |op: &Request<'_>| {
-            matches!(op, Request::GetData { path: Some(_), .. } | Request::GetChildren { path: Some(_), .. })
-        };
-        let err = if ops.iter().all(legal) { 0 } else { ErrorCode::MarshallingError.code() };
-        let mut frame = FrameWriter::reply(out, self.header(err));
-        for op in ops.iter().take_while(|op| legal(op)) {
-            self.multi_read_one(op, &mut frame);
-            if frame.frame_bytes() > bytes_max {
+        let mut frame = FrameWriter::reply(out, self.header(multi_read_code(ops)));
+        for op in ops.iter().take_while(|op| is_multi_read(op)) {
+            if !self.multi_read_one(op, one_hold, &mut frame) || frame.frame_bytes() > one_hold.bytes {
                 out.truncate(start);
-                return None;
+                return false;
             }
         }
         frame.multi_header(-1, true, -1);
         frame.finish();
-        Some(())
+        true
     }
 
-    fn multi_read_one(&self, op: &Request<'_>, frame: &mut FrameWriter<'_>) {
-        let (Request::GetData { path, .. } | Request::GetChildren { path, .. }) = op else { return };
+    /// The result of one operation; false (and the frame spoilt) if it is a listing beyond `listing`.
+    pub(crate) fn multi_read_one(&self, op: &Request<'_>, listing: ListingMax, frame: &mut FrameWriter<'_>) -> bool {
+        let (Request::GetData { path, .. } | Request::GetChildren { path, .. }) = op else { return true };
         match (self.node(path, perms::READ), op) {
             (Err(code), _) => {
-                frame.multi_header(-1, false, code.code());
-                frame.int(code.code());
+                put_multi_read_error(frame, code);
+                true
             }
             (Ok(node), Request::GetData { .. }) => {
-                frame.multi_header(ostler_model::OpCode::GetData.code(), false, 0);
+                frame.multi_header(OpCode::GetData.code(), false, 0);
                 frame.buffer(node.data());
                 frame.stat(&node.stat());
+                true
             }
             (Ok(node), _) => {
-                frame.multi_header(ostler_model::OpCode::GetChildren.code(), false, 0);
-                put_children(frame, node, ListingMax::NONE);
+                frame.multi_header(OpCode::GetChildren.code(), false, 0);
+                put_children(frame, node, listing)
             }
         }
     }
+}
+
+/// True for an operation that a multiRead executes.
+pub(crate) fn is_multi_read(op: &Request<'_>) -> bool {
+    matches!(op, Request::GetData { path: Some(_), .. } | Request::GetChildren { path: Some(_), .. })
+}
+
+/// The code in the header of a multiRead's reply: -5 if there is an operation that it does not execute.
+pub(crate) fn multi_read_code(ops: &[Request<'_>]) -> i32 {
+    if ops.iter().all(is_multi_read) { 0 } else { ErrorCode::MarshallingError.code() }
+}
+
+/// The result of an operation of a multiRead that failed.
+pub(crate) fn put_multi_read_error(frame: &mut FrameWriter<'_>, code: ErrorCode) {
+    frame.multi_header(-1, false, code.code());
+    frame.int(code.code());
 }
 
 /// Appends the vector of a node's children; false if it passes the bounds (the frame is then spoilt).

@@ -11,6 +11,7 @@ mod figures;
 mod handle;
 mod handshake;
 mod long;
+mod multi_read;
 mod mutants;
 mod requests;
 mod scan;

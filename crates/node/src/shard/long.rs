@@ -2,9 +2,11 @@
 //! 1.10). Their connection waits; all others go on.
 
 use super::Shard;
+use super::multi_read::{self, MultiRead};
 use super::scan::Scan;
 use super::set_watches::{Progress, SetWatches};
 use super::turn::Step;
+use crate::CloseReason;
 use crate::reads::Reader;
 use ostler_model::{WatchMode, perms};
 use ostler_tree::{Change, Tree};
@@ -13,13 +15,14 @@ use ostler_wire::client::{RequestHeader, encode_error};
 #[derive(Debug)]
 pub(super) enum Long {
     Scan(Scan),
+    MultiRead(MultiRead),
     SetWatches(SetWatches),
 }
 
 impl Shard {
     /// Begins one and does its first part; the shard has handled what the tree contains.
     pub(super) fn begin_long(&mut self, slot: usize, long: Long, tree: &Tree) -> Step {
-        if matches!(long, Long::Scan(_)) {
+        if matches!(long, Long::Scan(_) | Long::MultiRead(_)) {
             self.scans.push(slot as u32);
         }
         self.conn_mut(slot).long = Some(Box::new(long));
@@ -31,6 +34,13 @@ impl Shard {
         let Some(mut long) = self.conn_mut(slot).long.take() else { return Step::Ran };
         let (header, done) = match &mut *long {
             Long::Scan(scan) => (scan.header, self.step_scan(slot, scan, tree)),
+            Long::MultiRead(request) => match self.step_multi_read(slot, request, tree) {
+                multi_read::Progress::TooLong => {
+                    self.close(slot, CloseReason::AnswerTooLong);
+                    return Step::Idle;
+                }
+                progress => (request.header, progress == multi_read::Progress::Done),
+            },
             Long::SetWatches(request) => (request.header, self.step_set_watches(slot, request, tree)),
         };
         if !done {
@@ -74,6 +84,23 @@ impl Shard {
         done
     }
 
+    fn step_multi_read(&mut self, slot: usize, request: &mut MultiRead, tree: &Tree) -> multi_read::Progress {
+        let handled = self.handled;
+        let Shard { conns, pool, config, held_bytes, .. } = self;
+        let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
+        let reader = Reader {
+            tree,
+            policy: &config.policy,
+            ids: &conn.ids,
+            session: conn.session,
+            xid: request.header.xid,
+            zxid: handled,
+        };
+        let (progress, bytes) = request.part(&reader, config.frame_bytes_max, conn.output.tail(pool));
+        *held_bytes += bytes;
+        progress
+    }
+
     fn step_set_watches(&mut self, slot: usize, request: &mut SetWatches, tree: &Tree) -> bool {
         let handled = self.handled;
         let Shard { conns, pool, config, watches, held_bytes, stats, .. } = self;
@@ -96,7 +123,7 @@ impl Shard {
     pub(super) fn note_in_listings(&mut self, change: &Change) {
         for slot in &self.scans {
             let long = self.conns[*slot as usize].as_deref_mut().and_then(|conn| conn.long.as_deref_mut());
-            if let Some(Long::Scan(scan)) = long {
+            if let Some(Long::Scan(scan) | Long::MultiRead(MultiRead { scan: Some(scan), .. })) = long {
                 scan.note(change);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::conn::State;
 use super::long::Long;
+use super::multi_read::MultiRead;
 use super::set_watches::SetWatches;
 use super::turn::Step;
 use super::{Shard, scan::Scan};
@@ -48,9 +49,8 @@ impl Shard {
             Ok(Request::SetWatches { .. }) => long = Some(Long::SetWatches(SetWatches::new(header, body))),
             Ok(Request::MultiRead(ops)) => {
                 let reader = Reader { tree, policy: &config.policy, ids: &conn.ids, session: conn.session, xid, zxid };
-                if reader.multi_read(&ops, limits::MULTI_READ_BYTES_MAX, out).is_none() {
-                    self.close(slot, CloseReason::AnswerTooLong);
-                    return Step::Idle;
+                if !reader.multi_read(&ops, ONE_HOLD, out) {
+                    long = Some(Long::MultiRead(MultiRead::new(header, body, config.seed)));
                 }
             }
             Ok(request) => {

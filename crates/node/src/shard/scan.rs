@@ -120,9 +120,18 @@ impl Scan {
 
     /// Appends the reply.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, zxid: Zxid, node: NodeRef<'_>) {
+        let mut frame = FrameWriter::reply(out, ReplyHeader { xid: self.header.xid, zxid, err: 0 });
+        self.put(&mut frame, node);
+        if self.with_stat {
+            frame.stat(&node.stat());
+        }
+        frame.finish();
+    }
+
+    /// Appends the names, as a vector.
+    pub(super) fn put(&mut self, frame: &mut FrameWriter<'_>, node: NodeRef<'_>) {
         assert_eq!(self.index.len(), node.num_children(), "{}: the corrected listing is the directory", self.path);
         self.dead.sort_unstable();
-        let mut frame = FrameWriter::reply(out, ReplyHeader { xid: self.header.xid, zxid, err: 0 });
         frame.int(i32::try_from(self.index.len()).unwrap_or(i32::MAX));
         let mut from = 0;
         for dead in &self.dead {
@@ -131,10 +140,6 @@ impl Scan {
             from = at + 4 + name_at(&self.names, *dead).len();
         }
         frame.raw(&self.names[from..]);
-        if self.with_stat {
-            frame.stat(&node.stat());
-        }
-        frame.finish();
     }
 
     /// The watch that comes with it.

@@ -305,3 +305,55 @@ fn one_turn_produces_a_bounded_amount_of_output() {
     harness.flush(0);
     assert!(readers.iter().all(|reader| payloads(&harness.receive(*reader)).len() == 2));
 }
+
+#[test]
+fn a_long_multi_read_goes_in_parts_and_has_a_bound() {
+    let (mut harness, writer, reader) = huge();
+    harness.must(writer, create(1, "/data", &[1; 100_000], 0));
+    let ask = |ops: &[(i32, &str)]| {
+        frame(5, OpCode::MultiRead, |frame| {
+            for (op, path) in ops {
+                frame.multi_header(*op, false, -1);
+                frame.text(Some(path));
+                frame.bool(false);
+            }
+            frame.multi_header(-1, true, -1);
+        })
+    };
+    harness.send(reader, &ask(&[(4, "/data"), (8, "/d"), (8, "/none"), (4, "/data")]));
+    let mut turns = 0;
+    let mut reply = Vec::new();
+    while reply.is_empty() {
+        // A child goes while the listing inside is under way.
+        if turns == 3 {
+            harness.send(writer, &delete(2, "/d/n0"));
+        }
+        harness.turn(0);
+        harness.deliver(0, 10);
+        harness.sync(ostler_model::Zxid(i64::MAX));
+        harness.apply();
+        harness.flush(0);
+        reply = harness.replies(reader);
+        turns += 1;
+    }
+    assert!(turns > CHILDREN / limits::LISTING_CHILDREN_MAX, "{turns}");
+    let mut body = Reader::new(&reply[0].body, 1 << 20);
+    let header = |body: &mut Reader<'_>| (body.int().unwrap(), body.bool().unwrap(), body.int().unwrap());
+    let data = |body: &mut Reader<'_>| {
+        let length = body.buffer().unwrap().unwrap().len();
+        body.stat().unwrap();
+        length
+    };
+    assert_eq!((header(&mut body), data(&mut body)), ((4, false, 0), 100_000));
+    assert_eq!(header(&mut body), (8, false, 0));
+    let mut names: Vec<String> =
+        body.texts().unwrap().unwrap().into_iter().map(|name| name.unwrap().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, directory_at(&harness, reply[0].zxid).0);
+    assert_eq!((header(&mut body), body.int().unwrap()), ((-1, false, -101), -101));
+    assert_eq!((header(&mut body), data(&mut body)), ((4, false, 0), 100_000));
+    assert!(header(&mut body).1, "the terminator");
+    // 200 times 100 kB is too much.
+    assert_eq!(harness.ask(reader, &[ask(&[(4, "/data"); 200])]), []);
+    assert!(harness.is_closed(reader));
+}
