@@ -4,8 +4,8 @@ use super::{Progress, RecoverOptions, Recovered, recover};
 use crate::faulty::{Fault, FaultyDisk, Stop};
 use crate::testing::{Model, dirs, disk, listing};
 use crate::{
-    DataDirs, Disk, Log, LogConfig, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
-    write_snapshot,
+    DataDirs, Disk, DiskFile, Log, LogConfig, SnapshotFile, SnapshotFormat, StoreError, encode_node,
+    encode_snapshot_start, write_snapshot,
 };
 use ostler_model::{CreateOp, CreateTxn, ErrorCode, StoredStat, Txn, TxnHeader, Zxid, read_only_acl};
 use ostler_tree::{NodeImage, Tree, TreeConfig};
@@ -254,6 +254,27 @@ fn what_was_read_is_durable_afterwards() {
 }
 
 #[test]
+fn names_that_were_read_are_durable_afterwards() {
+    // Apache does not sync the directory of a new log.
+    for seed in 0..10 {
+        let disk = FaultyDisk::new(seed);
+        dirs().prepare(&disk, true).unwrap();
+        run(&disk).unwrap();
+        let bytes = {
+            let disk = logs(&[(z(1), z(5))]);
+            disk.contents(&path("log.1")).unwrap()
+        };
+        let mut file = disk.create(&path("log.1")).unwrap();
+        file.write_at(0, &bytes).unwrap();
+        file.sync().unwrap();
+        disk.restart(Stop::Kill);
+        assert_eq!(run(&disk).unwrap().tree.zxid(), z(5));
+        disk.restart(Stop::PowerCut);
+        assert_eq!(run(&disk).unwrap().tree.zxid(), z(5), "seed {seed}");
+    }
+}
+
+#[test]
 fn what_a_failed_sync_left_in_memory_is_written_again() {
     // The server stops when a sync fails; the next one reads from the page cache what the disk never got, and a sync alone
     // would succeed without writing it.
@@ -315,6 +336,45 @@ fn a_digest_that_does_not_match_is_counted() {
     );
     let facts = run(&disk).unwrap().facts;
     assert_eq!((facts.digest_mismatches, facts.first_mismatch), (1, Some(z(bad))));
+}
+
+#[test]
+fn a_fuzzy_snapshot_is_compared_where_its_digest_belongs_and_records_only_behind() {
+    // The snapshot is named 10, its content and digest are those of 20; the log goes on to 40.
+    let mut model = Model::new(8, CONFIG);
+    for _ in 0..20 {
+        model.step();
+    }
+    let later = (model.tree().digest(), model.tree().zxid());
+    let base = logs(&[]);
+    write_snapshot(&base, &dirs(), model.tree(), SnapshotFormat::default()).unwrap();
+    let snapshot = base.contents(&path("snapshot.14")).unwrap();
+    for _ in 0..20 {
+        model.step();
+    }
+    let disk = logs(&[]);
+    disk.put(&path("snapshot.a"), &snapshot);
+    write_log(&disk, (1..=40).map(|zxid| (z(zxid), model.record(z(zxid)).to_vec())));
+    let facts = run(&disk).unwrap().facts;
+    assert_eq!((facts.snapshot.as_deref(), facts.records), (Some("snapshot.a"), 30));
+    assert_eq!((facts.digest_mismatches, facts.digest), (0, model.tree().digest()));
+    assert!(facts.warnings.is_empty(), "{:?}", facts.warnings);
+    // The same with a digest that is wrong: noticed once, at 20.
+    let digest_at = snapshot.len() - 21 - 13 - 8;
+    assert_eq!(snapshot[digest_at..digest_at + 8], later.0.to_be_bytes());
+    let mut file = SnapshotFile::create(&disk, &dirs(), z(10), SnapshotFormat::default()).unwrap();
+    let nodes_end = digest_at - 12 - 13 - 5;
+    file.write(&snapshot[..nodes_end]).unwrap();
+    file.seal(later.1, later.0 ^ 1).unwrap().publish().unwrap();
+    let facts = run(&disk).unwrap().facts;
+    assert_eq!((facts.digest_mismatches, facts.first_mismatch), (1, Some(z(20))));
+    // A log that does not reach the snapshot's digest.
+    damage(&disk, "log.1", |bytes| {
+        let len = (1..=15).map(|zxid| model.record(z(zxid)).len() + 13).sum::<usize>();
+        bytes.truncate(16 + len);
+    });
+    let facts = run(&disk).unwrap().facts;
+    assert_eq!(facts.warnings.len(), 1, "{:?}", facts.warnings);
 }
 
 #[test]
