@@ -146,8 +146,17 @@ impl Server {
 
     /// Resident memory.
     pub fn rss_kb(&self) -> u64 {
+        self.memory_kb("VmRSS:")
+    }
+
+    /// Resident memory that is not the binary itself.
+    pub fn own_memory_kb(&self) -> u64 {
+        self.memory_kb("RssAnon:")
+    }
+
+    fn memory_kb(&self, field: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 }
