@@ -176,7 +176,7 @@ impl Tree {
         self.count_below(parent, 1, new.data.map_or(0, <[u8]>::len) as i64);
         self.path_units += utf16_units(path);
         if !is_plain(new.stat) {
-            self.slots.at_mut(id).ext = self.exts.insert(Ext { crc: new.crc, ..Ext::default() });
+            self.slots.at_mut(id).ext = self.exts.insert(new.stat.pzxid.0, new.crc);
         }
         self.set_stat(id, new.stat);
         self.register_owner(id, new.stat.ephemeral_owner);
@@ -203,7 +203,7 @@ impl Tree {
             Some(_) => content_crc(&self.path_of(id), self.content(id).data),
             None => 0,
         };
-        let ext = self.exts.insert(Ext { pzxid, crc, ..Ext::default() });
+        let ext = self.exts.insert(pzxid, crc);
         self.slots.at_mut(id).ext = ext;
         ext
     }

@@ -3,6 +3,8 @@
 use super::chunks::Chunks;
 
 const LIST_PAGE_LEN: usize = 4_096;
+/// Child lists with room for up to so many keep it when they shrink or their node goes.
+const KEPT_MAX: usize = 32;
 
 /// The rarer part of a node. Once made it stays until the node goes.
 #[derive(Debug, Default)]
@@ -44,7 +46,8 @@ impl Exts {
         self.exts.at_mut(index)
     }
 
-    pub fn insert(&mut self, ext: Ext) -> u32 {
+    /// A new extension, all else zero, without children.
+    pub fn insert(&mut self, pzxid: i64, crc: u32) -> u32 {
         let index = match self.free {
             u32::MAX => self.exts.grow(),
             index => {
@@ -52,12 +55,22 @@ impl Exts {
                 index
             }
         };
-        *self.exts.at_mut(index) = ext;
+        let slot = self.exts.at_mut(index);
+        let children = core::mem::take(&mut slot.children);
+        *slot = Ext { pzxid, crc, children, ..Ext::default() };
         index
     }
 
+    /// Gives an extension back. Its child list keeps a small allocation for the next one: of a million small pieces
+    /// given back one by one, the C library makes large ones in a single later call, which then takes 20 ms.
     pub fn remove(&mut self, index: u32) {
-        *self.exts.at_mut(index) = Ext { descendants: self.free, ..Ext::default() };
+        let slot = self.exts.at_mut(index);
+        let mut children = core::mem::take(&mut slot.children);
+        match &mut children {
+            ChildList::Few(ids) if ids.capacity() <= KEPT_MAX => ids.clear(),
+            _ => children = ChildList::default(),
+        }
+        *slot = Ext { descendants: self.free, children, ..Ext::default() };
         self.free = index;
     }
 }
@@ -133,7 +146,7 @@ impl ChildList {
         match self {
             ChildList::Few(ids) => {
                 ids.swap_remove(pos);
-                if ids.len() < ids.capacity() / 4 {
+                if ids.capacity() > KEPT_MAX && ids.len() < ids.capacity() / 4 {
                     ids.shrink_to(ids.len() * 2);
                 }
             }
