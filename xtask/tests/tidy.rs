@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-server", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-store", "ostler-node"]),
     ("ostler-differential", &["ostler-model", "ostler-wire", "ostler-client"]),
     (
-        "ostler",
+        "ostler-cli",
         &[
             "ostler-model",
             "ostler-wire",
@@ -194,12 +194,14 @@ fn nothing_is_left_unfinished_or_ignored() {
     report("unfinished marks and ignored tests", &broken);
 }
 
+/// The differential test states what Apache answers in numbers of its own: it must not believe our table.
 #[test]
 fn error_codes_stand_in_one_place() {
     let mut broken = Vec::new();
     for path in tracked("crates/*.rs") {
         let relative = path.strip_prefix(root()).expect("below root").display().to_string();
-        if relative.starts_with("crates/model/") || is_test_file(&path) {
+        if relative.starts_with("crates/model/") || relative.starts_with("crates/differential/") || is_test_file(&path)
+        {
             continue;
         }
         let source = std::fs::read_to_string(&path).expect("readable");
