@@ -6,7 +6,12 @@
 //! its own number, so data and version must agree and lie between what was acknowledged and what was sent; the two
 //! nodes of a multi must agree; created nodes must be a run without holes; ephemerals and sessions must live on.
 //! `--sabotage` deletes the newest log after each kill: the run must then fail.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program that asserts")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::zombie_processes,
+    reason = "a program that asserts; a failure ends it"
+)]
 
 use clap::Parser;
 use ostler_client::{Client, ClientError, CreateMode, RequestId};
