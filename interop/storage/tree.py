@@ -62,12 +62,12 @@ def read(port):
         todo += [path.rstrip("/") + "/" + n for n in names]
     conn.close_session()
     owners = sorted({n["stat"]["ephemeralOwner"] for n in nodes.values()} - {0})
-    dump = servers.four_letters(port, "dump")
+    dump = servers.four_letters(port, "dump", 60.0)
     named = sorted(int(x, 16) for x in set(re.findall(r"^0x([0-9a-f]+):$", dump, re.M)))
     # `dump` prints the sessions that own ephemerals, each with its paths.
     if named != sorted(o & (2**64 - 1) for o in owners):
         raise AssertionError("the four-letter word dump names the sessions %s, the tree %s" % (named, owners))
-    mntr = dict(re.findall(r"^(zk_\w+)\t(.*)$", servers.four_letters(port, "mntr"), re.M))
+    mntr = dict(re.findall(r"^(zk_\w+)\t(.*)$", servers.four_letters(port, "mntr", 60.0), re.M))
     return {"nodes": nodes, "sessions": owners, "mismatches": int(mntr.get("zk_digest_mismatches_count", -1))}
 
 
