@@ -12,6 +12,10 @@ use ostler_tree::{Change, Tree, TreeConfig};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The binary's allocator, so that what is measured is what runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DATA: [u8; 46] = [b'd'; 46];
 /// With a limit: one run below it is enough.
 const RUNS: usize = 3;
