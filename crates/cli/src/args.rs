@@ -28,7 +28,7 @@ pub struct Args {
     pub command: Option<Command>,
     #[command(flatten)]
     pub log: LogArgs,
-    /// A configuration file, or PORT DATADIR [TICK] [MAXCNXNS].
+    /// A configuration file, or `PORT DATADIR [TICK] [MAXCNXNS]`.
     #[arg(value_name = "ZOO.CFG | PORT DATADIR", num_args = 1..)]
     pub apache: Vec<String>,
 }
