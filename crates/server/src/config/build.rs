@@ -21,7 +21,7 @@ const EMBEDDED_TICK_TIME_MS: i32 = 2_000;
 pub struct Inputs {
     /// A configuration file.
     pub file: Option<PathBuf>,
-    /// PORT DATADIR [TICK] [MAXCNXNS], exactly as given.
+    /// `PORT DATADIR [TICK] [MAXCNXNS]`, exactly as given.
     pub arguments: Option<Vec<String>>,
     /// `-Dname=value` items, lowest first, with where they stood.
     pub properties: Vec<(String, String, &'static str)>,
