@@ -1,4 +1,4 @@
-//! Transaction ids, session ids and session passwords (client-protocol.md section 4).
+//! Transaction ids, server ids, session ids and session passwords (client-protocol.md section 4).
 
 use core::fmt;
 
@@ -50,6 +50,29 @@ impl fmt::Display for Zxid {
 impl fmt::Debug for Zxid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// The id of a server in its ensemble: the number of its `server.N` line and of its `myid` file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub i64);
+
+impl ServerId {
+    /// The byte that this server's session ids begin with: the low 8 bits of the id (ensemble.md section 10).
+    pub const fn session_byte(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server.{}", self.0)
     }
 }
 
@@ -113,6 +136,12 @@ mod tests {
         assert_eq!(id >> 56, 1);
         assert_eq!(id & 0xffff, 0);
         assert_eq!((id >> 16) & 0xff_ffff_ffff, 0x34_5678_9abc);
+    }
+
+    #[test]
+    fn the_session_byte_is_the_low_byte() {
+        assert_eq!(ServerId(3).session_byte(), 3);
+        assert_eq!(ServerId(0x1ff).session_byte(), 0xff);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The nouns that every part of Ostler shares, with no logic but their validity.
 //!
-//! Ids and times ([`Zxid`], [`SessionId`]), znode paths ([`path`]), [`Stat`], ACLs ([`Acl`], [`AuthId`]), the
-//! requests of the client protocol ([`Request`]), the transactions of the log ([`Txn`]), Apache's error codes
+//! Ids and times ([`Zxid`], [`ServerId`], [`SessionId`]), znode paths ([`path`]), [`Stat`], ACLs ([`Acl`],
+//! [`AuthId`]), the requests of the client protocol ([`Request`]), the transactions of the log ([`Txn`]), Apache's error codes
 //! ([`ErrorCode`]) and the bounds of everything ([`limits`]). Nothing here reads bytes, clocks or files.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -22,7 +22,7 @@ mod txn;
 pub use acl::{Acl, AclList, AuthId, AuthIds, open_acl, perms, read_only_acl};
 pub use error::ErrorCode;
 pub use event::{EventType, KEEPER_STATE_SYNC_CONNECTED, WatchMode};
-pub use ids::{SessionId, Zxid, session_password};
+pub use ids::{ServerId, SessionId, Zxid, session_password};
 pub use op::OpCode;
 pub use owner::{MAX_TTL_MS, Owner};
 pub use request::{
