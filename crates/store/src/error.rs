@@ -24,6 +24,22 @@ pub enum StoreError {
         "the transaction log failed earlier and takes no more records\n  hint: fix the cause named in the first error and restart the server"
     )]
     LogFailed,
+    /// An epoch file failed before and is not written any more.
+    #[error("an epoch file in {} could not be written earlier and is not tried again\n  hint: fix the cause named in the first error and restart the server", dir.display())]
+    EpochsFailed {
+        /// The snapshot directory.
+        dir: PathBuf,
+    },
+    /// An epoch file that makes no sense.
+    #[error("{}: {why}\n  hint: {hint}", file.display())]
+    EpochFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// A directory is missing and may not be created.
     #[error("the data directory {} does not exist\n  hint: create it, or set zookeeper.datadir.autocreate=true", .0.display())]
     MissingDir(PathBuf),

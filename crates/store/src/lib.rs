@@ -9,12 +9,14 @@
 #[cfg(test)]
 extern crate self as ostler_store;
 
+mod atomic;
 mod dirs;
 mod disk;
 mod error;
 pub mod faulty;
 mod lock;
 mod log;
+mod member;
 mod names;
 mod purge;
 mod recover;
@@ -28,6 +30,7 @@ pub use disk::{Disk, DiskFile, Entry, RealDisk};
 pub use error::StoreError;
 pub use lock::DirLock;
 pub use log::{Appended, Commit, End, Log, LogConfig, LogReader, Record};
+pub use member::{EpochFiles, Epochs};
 pub use names::{log_zxid, snapshot_zxid};
 pub use purge::{Purged, purge};
 pub use recover::{Progress, RecoverOptions, Recovered, RecoveryFacts, recover};
