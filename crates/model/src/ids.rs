@@ -58,6 +58,14 @@ impl fmt::Debug for Zxid {
 pub struct ServerId(pub i64);
 
 impl ServerId {
+    /// No server: what an observer votes for (ensemble.md section 4.4).
+    pub const NONE: ServerId = ServerId(i64::MIN);
+
+    /// True if a member may have this id: negative ones and the greatest mean "nobody" and "anonymous" to Apache.
+    pub const fn is_legal(self) -> bool {
+        0 <= self.0 && self.0 < i64::MAX
+    }
+
     /// The byte that this server's session ids begin with: the low 8 bits of the id (ensemble.md section 10).
     pub const fn session_byte(self) -> u8 {
         self.0 as u8

@@ -54,6 +54,10 @@ pub const LISTING_CHILDREN_MAX: usize = 1_024;
 pub const MULTI_READ_BYTES_MAX: usize = 16 << 20;
 /// Milliseconds that a connection gets to take its last output before it is closed all the same.
 pub const FLUSH_TIMEOUT_MS: u64 = 10_000;
+/// Members of an ensemble: their session ids begin with a byte of the server's id.
+pub const ENSEMBLE_MEMBERS_MAX: usize = 255;
+/// Addresses of one member.
+pub const MEMBER_ADDRESSES_MAX: usize = 16;
 /// Empty buffers that a shard keeps for its connections.
 pub const POOLED_BUFFERS_MAX: usize = 256;
 /// Capacity above which an emptied buffer is given back to the allocator, bytes.

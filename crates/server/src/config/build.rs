@@ -3,7 +3,7 @@
 use super::values::{Source, Values};
 use super::{
     Auth, Compression, Config, ConfigError, Containers, EXIT_FAILURE, Listen, Loaded, Log, Notice, Origin, Purge,
-    Snapshot, Whitelist, properties, servers,
+    Snapshot, Whitelist, servers,
 };
 use ostler_model::limits;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ fn read_file(values: &mut Values, path: &Path) -> Result<(), ConfigError> {
         ConfigError::at(&place, what, "give the path of a zoo.cfg, or run `ostler serve` to start without one")
     })?;
     warn_if_relative(values, path);
-    let entries = properties::parse(&bytes).map_err(|error| {
+    let entries = ostler_model::properties::parse(&bytes).map_err(|error| {
         ConfigError::at(format!("{place}:{}", error.line), error.to_string(), "write a backslash as \\\\")
     })?;
     for entry in entries {

@@ -7,7 +7,6 @@
 mod build;
 mod keys;
 mod number;
-pub mod properties;
 mod servers;
 mod values;
 

@@ -1,7 +1,13 @@
-//! The file syntax of java.util.Properties, in which zoo.cfg is written (operations.md section 1.2).
+//! The syntax of java.util.Properties, in which zoo.cfg and the ensemble's configuration are written (operations.md
+//! section 1.2, ensemble.md section 16.1).
 //!
-//! Bytes are ISO-8859-1. A line is `key=value`, `key:value` or `key value`; `#` and `!` start comment lines; a line
+//! Bytes of files are ISO-8859-1. A line is `key=value`, `key:value` or `key value`; `#` and `!` start comment lines; a line
 //! that ends in an odd number of backslashes goes on in the next one. There are no trailing comments.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// One `key=value` of a file, trimmed as ZooKeeper trims it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,20 +21,38 @@ pub struct Entry {
 }
 
 /// A `\u` that is not followed by four hexadecimal digits: the only thing this syntax can refuse.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("malformed \\uxxxx escape")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BadEscape {
     /// The line it is in, counted from 1.
     pub line: usize,
 }
+
+impl fmt::Display for BadEscape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed \\uxxxx escape")
+    }
+}
+
+impl core::error::Error for BadEscape {}
 
 /// Reads a whole file. Duplicate keys are all returned, in order (the last one counts).
 ///
 /// # Errors
 /// A malformed `\u` escape.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadEscape> {
-    let text: Vec<char> = bytes.iter().map(|&byte| byte as char).collect();
-    let mut lines = natural_lines(&text).enumerate();
+    parse_chars(&bytes.iter().map(|&byte| byte as char).collect::<Vec<char>>())
+}
+
+/// As [`parse`], of a text that is not from a file.
+///
+/// # Errors
+/// A malformed `\u` escape.
+pub fn parse_text(text: &str) -> Result<Vec<Entry>, BadEscape> {
+    parse_chars(&text.chars().collect::<Vec<char>>())
+}
+
+fn parse_chars(text: &[char]) -> Result<Vec<Entry>, BadEscape> {
+    let mut lines = natural_lines(text).enumerate();
     let mut entries = Vec::new();
     while let Some((index, line)) = lines.next() {
         let line = trim_start(line);
@@ -50,7 +74,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadEscape> {
 
 fn natural_lines(text: &[char]) -> impl Iterator<Item = &[char]> {
     let mut rest = Some(text);
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let text = rest?;
         let Some(end) = text.iter().position(|c| matches!(c, '\n' | '\r')) else {
             rest = None;
@@ -96,7 +120,7 @@ fn unescape(text: &[char], line: usize) -> Result<String, BadEscape> {
     let mut chars = text.iter().copied();
     while let Some(c) = chars.next() {
         if c != '\\' {
-            units.push(c as u16);
+            units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
             continue;
         }
         match chars.next() {
@@ -112,7 +136,7 @@ fn unescape(text: &[char], line: usize) -> Result<String, BadEscape> {
                 }
                 units.push(unit);
             }
-            Some(other) => units.push(other as u16),
+            Some(other) => units.extend_from_slice(other.encode_utf16(&mut [0; 2])),
             None => {}
         }
     }
@@ -170,6 +194,12 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_unicode() {
+        let entries = parse_text("k=\u{e4}\u{1f600}\\\u{1f600}").unwrap();
+        assert_eq!(entries[0].value, "\u{e4}\u{1f600}\u{1f600}");
+    }
+
+    #[test]
     fn bytes_are_latin_1() {
         let entries = parse(b"k=\xe4\xff").unwrap();
         assert_eq!(entries[0].value, "\u{e4}\u{ff}");
@@ -179,6 +209,7 @@ mod tests {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let _ = parse(&bytes);
+            let _ = parse_text(&String::from_utf8_lossy(&bytes));
         }
     }
 }
