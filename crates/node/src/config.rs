@@ -1,17 +1,8 @@
 //! The settings of a node (operations.md section 2); parsed once by the shell and shared by replica and shards.
 
+use crate::DigestAlgorithm;
 use ostler_model::limits;
 use ostler_tree::Policy;
-
-/// The hash behind `digest` ids (`DigestAuthenticationProvider.digestAlg`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs, reason = "names of the algorithms")]
-pub enum DigestAlgorithm {
-    Md5,
-    Sha1,
-    Sha256,
-    Sha512,
-}
 
 /// What replica and shards need to know. Fields are named after Apache's settings.
 #[derive(Clone, Debug)]

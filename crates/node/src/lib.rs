@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod digest_algorithm;
 mod event;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
@@ -30,7 +31,8 @@ mod stream;
 mod submit;
 mod watches;
 
-pub use config::{DigestAlgorithm, Mutant, NodeConfig};
+pub use config::{Mutant, NodeConfig};
+pub use digest_algorithm::DigestAlgorithm;
 pub use event::{CloseReason, NodeEvent};
 pub use ids::{ConnId, Now};
 pub use replica::{Append, Applied, Replica, ReplicaStats, SessionBucket};

@@ -15,7 +15,7 @@ use crate::turn::{LISTENER, Turns, WAKER};
 use crate::words::{VERSION, Words};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
-use ostler_node::{DigestAlgorithm, NodeConfig, Replica, Shard, Stream};
+use ostler_node::{NodeConfig, Replica, Shard, Stream};
 use ostler_store::{
     DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, SnapshotFormat,
     recover,
@@ -76,7 +76,7 @@ pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
     signals::watch(stop.clone(), Arc::clone(&doorbell))?;
     let log = Log::new(RealDisk, log_config(&config, &dirs, random.hash_one(2)));
     let slow_sync = Duration::from_millis(config.log.slow_sync_ms);
-    let log = LogThread::start(log, tree.zxid(), config.log.batch_max, slow_sync, Arc::clone(&doorbell))?;
+    let log = LogThread::start(log, tree.zxid(), config.log.batching, slow_sync, Arc::clone(&doorbell))?;
     let bell = Arc::clone(&doorbell);
     let mut snapshots = Snapshots::start(RealDisk, dirs.clone(), snapshot_format(&config), move || bell.ring())?;
     if config.purge.interval_hours > 0 {
@@ -237,17 +237,13 @@ fn node_config(config: &Config, seed: u64) -> NodeConfig {
             extended_types: config.extended_types,
             enforce_quota: config.enforce_quota,
             reconfig_enabled: config.reconfig_enabled,
+            close_session_paths: config.log.close_session_paths,
             standalone: true,
             schemes,
             txn_bytes_max: config.record_bytes_max,
         },
         digest: config.snapshot.digest,
-        digest_algorithm: match config.auth.digest_algorithm.as_str() {
-            "MD5" => DigestAlgorithm::Md5,
-            "SHA-256" => DigestAlgorithm::Sha256,
-            "SHA-512" => DigestAlgorithm::Sha512,
-            _ => DigestAlgorithm::Sha1,
-        },
+        digest_algorithm: config.auth.digest_algorithm,
         super_digest: config.auth.super_digest.clone(),
         enforced_schemes: config.auth.enforced_schemes.clone().unwrap_or_default(),
         ensemble_names: config.auth.ensemble_names.clone().unwrap_or_default(),

@@ -1,8 +1,9 @@
 //! The log thread: group commit. It takes everything that is queued, writes it, syncs once, and says how far it is.
 //!
-//! The batch is whatever arrived during the last sync: there is no timer. A failed write or sync ends the process,
+//! The batch is whatever arrived during the last sync, unless [`Batching`] asks for patience. A failed write or sync ends the process,
 //! because nothing is known afterwards about what the disk holds (architecture.md, invariant 5).
 
+use crate::batching::Batching;
 use crate::doorbell::Doorbell;
 use crate::error::ServerError;
 use crate::metrics::Summary;
@@ -12,7 +13,7 @@ use ostler_store::{Disk, Log, StoreError};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 #[derive(Debug, Default)]
@@ -60,14 +61,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LogThread {
-    /// Starts it. `synced` is the last transaction that is already durable; `batch_max` bounds one commit (0 = none).
+    /// Starts it. `synced` is the last transaction that is already durable.
     ///
     /// # Errors
     /// The system refuses a thread.
     pub fn start<D: Disk>(
         log: Log<D>,
         synced: Zxid,
-        batch_max: usize,
+        batching: Batching,
         slow_sync: Duration,
         doorbell: Arc<Doorbell>,
     ) -> Result<LogThread, ServerError> {
@@ -78,11 +79,11 @@ impl LogThread {
             snapshot_due: AtomicBool::new(false),
             figures: Mutex::new(Figures::default()),
         });
-        let mut writer = Writer { shared: Arc::clone(&shared), log, slow_sync, doorbell };
-        let batch_max = if batch_max == 0 { usize::MAX } else { batch_max };
+        let last_commit = Instant::now();
+        let mut writer = Writer { shared: Arc::clone(&shared), log, batching, last_commit, slow_sync, doorbell };
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer.run(batch_max))
+            .spawn(move || writer.run())
             .map_err(ServerError::system("start the log thread"))?;
         Ok(LogThread { shared, thread: Some(thread) })
     }
@@ -143,15 +144,17 @@ impl LogThread {
 struct Writer<D: Disk> {
     shared: Arc<Shared>,
     log: Log<D>,
+    batching: Batching,
+    last_commit: Instant,
     slow_sync: Duration,
     doorbell: Arc<Doorbell>,
 }
 
 impl<D: Disk> Writer<D> {
-    fn run(&mut self, batch_max: usize) {
+    fn run(&mut self) {
         let mut batch: Vec<Append> = Vec::new();
         while self.take(&mut batch) {
-            for part in batch.chunks(batch_max) {
+            for part in batch.chunks(self.batching.records_max()) {
                 if let Err(error) = self.commit(part) {
                     give_up(&error);
                 }
@@ -170,6 +173,17 @@ impl<D: Disk> Writer<D> {
             queue.idle = true;
             queue = self.shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        while !queue.stop
+            && let Some(patience) = self.batching.patience(self.last_commit.elapsed(), queue.records.len())
+        {
+            queue.idle = true;
+            let before = queue.records.len();
+            let waited = self.shared.filled.wait_timeout(queue, patience);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if queue.records.len() == before {
+                break;
+            }
+        }
         queue.idle = false;
         std::mem::swap(&mut queue.records, batch);
         true
@@ -181,6 +195,7 @@ impl<D: Disk> Writer<D> {
             snapshot_due |= self.log.append(append.zxid, &append.record)?.snapshot_due;
         }
         let commit = self.log.commit()?;
+        self.last_commit = Instant::now();
         if let Some(last) = commit.last {
             self.shared.synced.store(last.0, Ordering::SeqCst);
         }

@@ -2,6 +2,7 @@
 //! message out.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use ostler_node::DigestAlgorithm;
 use ostler_server::config::{Compression, Config, ConfigError, Inputs, Loaded, Origin};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,14 +63,16 @@ fn defaults_of_a_minimal_file_are_apaches() {
     assert_eq!(config.global_outstanding_limit, 1000);
     assert!(!config.extended_types && !config.enforce_quota && !config.skip_acl && !config.reconfig_enabled);
     assert!(config.auth.digest && config.auth.super_digest.is_none() && config.auth.enforced_schemes.is_none());
-    assert_eq!(config.auth.digest_algorithm, "SHA1");
+    assert_eq!(config.auth.digest_algorithm, DigestAlgorithm::Sha1);
     assert!(!config.words.all && config.words.words.is_empty());
     assert_eq!(config.log.prealloc_bytes, 65_536 * 1024);
     assert_eq!(config.log.snap_count, 100_000);
     assert_eq!(config.log.snap_size_limit_bytes, 4 << 30);
     assert_eq!(config.log.size_limit_bytes, 0);
     assert!(config.log.force_sync && config.log.close_session_paths);
-    assert_eq!((config.log.slow_sync_ms, config.log.batch_max), (1000, 1000));
+    let batching = config.log.batching;
+    assert_eq!((config.log.slow_sync_ms, batching.records_max), (1000, 1000));
+    assert!(batching.flush_delay.is_zero() && batching.poll_time.is_zero());
     assert_eq!(config.snapshot.compression, Compression::Plain);
     assert!(config.snapshot.create_dirs && config.snapshot.create_db && config.snapshot.digest);
     assert!(config.snapshot.last_zxid_section && !config.snapshot.trust_empty && !config.snapshot.accept_gap);
@@ -113,7 +116,7 @@ fn every_setting_that_is_read() {
         "dataLogDir = /log\nclientPortAddress:127.0.0.1\nclientPortListenBacklog 100\ntickTime=2000\n\
          maxClientCnxns=0\nminSessionTimeout=1000\nmaxSessionTimeout=90000\nmaxCnxns=500\nsnapCount=1\n\
          preAllocSize=0x40\nsnapSizeLimitInKb=0\ntxnLogSizeLimitInKb=1024\nforceSync=no\n\
-         fsync.warningthresholdms=20\nmaxBatchSize=0\ndatadir.autocreate=false\ndb.autocreate=FALSE\n\
+         fsync.warningthresholdms=20\nmaxBatchSize=0\nflushDelay=31\ndatadir.autocreate=false\ndb.autocreate=FALSE\n\
          snapshot.trust.empty=True\nsnapshot.compression.method=gz\ndigest.enabled=false\n\
          closeSessionTxn.enabled=false\nserializeLastProcessedZxid.enabled=false\nextendedTypesEnabled=true\n\
          globalOutstandingLimit=7\n4lw.commands.whitelist=stat, ruok ,mntr\nenforceQuota=true\nskipACL=yes\n\
@@ -133,7 +136,9 @@ fn every_setting_that_is_read() {
     assert_eq!((config.log.snap_count, config.log.prealloc_bytes), (2, 64 * 1024));
     assert_eq!((config.log.snap_size_limit_bytes, config.log.size_limit_bytes), (0, 1 << 20));
     assert!(!config.log.force_sync && !config.log.close_session_paths);
-    assert_eq!((config.log.slow_sync_ms, config.log.batch_max), (20, 0));
+    assert_eq!((config.log.slow_sync_ms, config.log.batching.records_max), (20, 0));
+    let batching = config.log.batching;
+    assert_eq!((batching.flush_delay.as_millis(), batching.poll_time.as_millis()), (31, 10), "a third of the delay");
     assert!(!config.snapshot.create_dirs && !config.snapshot.create_db && config.snapshot.trust_empty);
     assert!(!config.snapshot.digest && !config.snapshot.last_zxid_section);
     assert_eq!(config.snapshot.compression, Compression::Gzip);
@@ -145,7 +150,7 @@ fn every_setting_that_is_read() {
     assert_eq!((config.frame_bytes_max, config.record_bytes_max), (4096, 4096 + 1024));
     assert!(!config.auth.digest);
     assert_eq!(config.auth.super_digest.as_deref(), Some("super:x="));
-    assert_eq!(config.auth.digest_algorithm, "SHA-256");
+    assert_eq!(config.auth.digest_algorithm, DigestAlgorithm::Sha256);
     assert_eq!(config.auth.enforced_schemes.unwrap(), ["digest", "ip"]);
     assert_eq!(config.auth.ensemble_names.unwrap(), ["a", "b"]);
     assert_eq!(config.containers.interval_ms, 500);
@@ -280,9 +285,10 @@ fn unknown_and_foreign_keys_are_reported() {
     assert_eq!(found.len(), 1);
     assert!(found[0].ends_with(":3: unknown key tickTme; hint: did you mean tickTime?"), "{found:?}");
     // All that concerns Apache's implementation: one line.
-    let found = warnings("maxResponseCacheSize=1\njvm.pause.monitor=true\npathStats.enabled=true\nflushDelay=5");
+    let found =
+        warnings("maxResponseCacheSize=1\njvm.pause.monitor=true\npathStats.enabled=true\nemulate353TTLNodes=true");
     assert_eq!(found.len(), 1, "{found:?}");
-    for name in ["maxResponseCacheSize", "jvm.pause.monitor", "pathStats.enabled", "flushDelay"] {
+    for name in ["maxResponseCacheSize", "jvm.pause.monitor", "pathStats.enabled", "emulate353TTLNodes"] {
         assert!(found[0].contains(name), "{found:?}");
     }
     // Without a counterpart, and harmless: nothing at all.
@@ -312,6 +318,15 @@ fn authentication_providers_by_class_name() {
     assert!(found[0].contains("unknown class com.example.Mine"), "{found:?}");
     let config = good("sessionRequireClientSASLAuth=true");
     assert_eq!(config.auth.enforced_schemes.unwrap(), ["sasl"]);
+}
+
+#[test]
+fn group_commit_settings() {
+    let batching = good("flushDelay=20\nmaxWriteQueuePollTime=0x5\nmaxBatchSize=50").log.batching;
+    assert_eq!((batching.flush_delay.as_millis(), batching.poll_time.as_millis()), (20, 5));
+    assert_eq!(batching.records_max, 50);
+    let batching = good("flushDelay=-1\nmaxWriteQueuePollTime=-1\nmaxBatchSize=-1").log.batching;
+    assert!(batching.flush_delay.is_zero() && batching.poll_time.is_zero() && batching.records_max == 0);
 }
 
 #[test]

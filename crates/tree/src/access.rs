@@ -54,6 +54,8 @@ pub struct Policy {
     pub extended_types: bool,
     pub enforce_quota: bool,
     pub reconfig_enabled: bool,
+    /// The end of a session names the nodes it deletes (`closeSessionTxn.enabled`).
+    pub close_session_paths: bool,
     /// No ensemble: reconfig answers -6.
     pub standalone: bool,
     pub schemes: Schemes,
@@ -69,6 +71,7 @@ impl Default for Policy {
             extended_types: false,
             enforce_quota: false,
             reconfig_enabled: false,
+            close_session_paths: true,
             standalone: true,
             schemes: Schemes::default(),
             txn_bytes_max: limits::TXN_BYTES_MAX,

@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ostler_model::{Blob, ErrorCode, OpCode, Request, Zxid, limits};
 use ostler_wire::client::{FrameWriter, ReplyHeader, RequestHeader, decode_request, encode_error};
-use sha1::Digest;
 
 /// What an auth packet led to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,12 +107,7 @@ fn prove(config: &NodeConfig, conn: &mut Conn, scheme: Option<&str>, auth: Blob<
 /// `user:base64(hash(user:password))`. Without a colon everything is the user.
 fn digest_id(algorithm: DigestAlgorithm, auth: &[u8]) -> String {
     let text = String::from_utf8_lossy(auth);
-    let hash = match algorithm {
-        DigestAlgorithm::Md5 => md5::Md5::digest(text.as_bytes()).to_vec(),
-        DigestAlgorithm::Sha1 => sha1::Sha1::digest(text.as_bytes()).to_vec(),
-        DigestAlgorithm::Sha256 => sha2::Sha256::digest(text.as_bytes()).to_vec(),
-        DigestAlgorithm::Sha512 => sha2::Sha512::digest(text.as_bytes()).to_vec(),
-    };
+    let hash = algorithm.hash(text.as_bytes());
     let user = text.split(':').next().unwrap_or_default();
     format!("{user}:{}", STANDARD.encode(hash))
 }

@@ -5,8 +5,11 @@ use super::{
     Auth, Compression, Config, ConfigError, Containers, EXIT_FAILURE, Listen, Loaded, Log, Notice, Origin, Purge,
     Snapshot, Whitelist, servers,
 };
+use crate::batching::Batching;
 use ostler_model::limits;
+use ostler_node::DigestAlgorithm;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What Apache's main prints for a bad standalone invocation.
 pub const USAGE: &str = "Usage: ZooKeeperServerMain configfile | port datadir [ticktime] [maxcnxns]";
@@ -295,22 +298,15 @@ fn listen(values: &mut Values, member: Option<&servers::Member>) -> Result<Optio
 }
 
 fn auth(values: &mut Values) -> Result<Auth, ConfigError> {
-    let algorithm = values.text("DigestAuthenticationProvider.digestAlg").unwrap_or("SHA1").to_uppercase();
-    let digest_algorithm = match algorithm.as_str() {
-        "SHA1" | "SHA-1" | "SHA" => "SHA1",
-        "MD5" => "MD5",
-        "SHA-256" | "SHA256" => "SHA-256",
-        "SHA-512" | "SHA512" => "SHA-512",
-        _ => {
-            let error = ConfigError::at(
-                values.place("DigestAuthenticationProvider.digestAlg"),
-                format!("{algorithm} MessageDigest not available"),
-                "use MD5, SHA1, SHA-256 or SHA-512",
-            );
-            return Err(ConfigError { exit_code: EXIT_FAILURE, ..error });
-        }
-    }
-    .to_owned();
+    let algorithm = values.text("DigestAuthenticationProvider.digestAlg").unwrap_or("SHA1");
+    let digest_algorithm = DigestAlgorithm::named(algorithm).ok_or_else(|| ConfigError {
+        exit_code: EXIT_FAILURE,
+        ..ConfigError::at(
+            values.place("DigestAuthenticationProvider.digestAlg"),
+            format!("{algorithm} MessageDigest not available"),
+            format!("use {}", DigestAlgorithm::NAMES),
+        )
+    })?;
     let mut ensemble_names =
         values.text("ensembleAuthName").map(|text| text.split(',').map(|name| name.trim().to_owned()).collect());
     let providers: Vec<(String, String)> =
@@ -359,6 +355,8 @@ fn log(values: &mut Values) -> Log {
     // Kilobytes; zero and below mean off.
     let bytes = |value: i64| u64::try_from(value).unwrap_or(0).saturating_mul(1024);
     let slow = ["fsync.warningthresholdms"].into_iter().find(|key| values.has(key));
+    let milliseconds = |value: i64| Duration::from_millis(value.max(0) as u64);
+    let flush_delay_ms = values.lenient_long("flushDelay", 0);
     Log {
         prealloc_bytes: bytes(values.lenient_long("preAllocSize", 65_536)),
         snap_count: values.lenient_long("snapCount", 100_000).max(2) as u64,
@@ -366,7 +364,11 @@ fn log(values: &mut Values) -> Log {
         size_limit_bytes: bytes(values.lenient_long("txnLogSizeLimitInKb", -1)),
         force_sync: values.text("forceSync") != Some("no"),
         slow_sync_ms: slow.map_or(1_000, |key| values.lenient_long(key, 1_000).max(0) as u64),
-        batch_max: values.lenient_long("maxBatchSize", 1_000).max(0) as usize,
+        batching: Batching {
+            records_max: values.lenient_long("maxBatchSize", 1_000).max(0) as usize,
+            flush_delay: milliseconds(flush_delay_ms),
+            poll_time: milliseconds(values.lenient_long("maxWriteQueuePollTime", flush_delay_ms / 3)),
+        },
         close_session_paths: values.lenient_flag("closeSessionTxn.enabled", true),
     }
 }

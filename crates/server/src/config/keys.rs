@@ -105,7 +105,7 @@ const TABLE: &[(Place, Use, &str)] = &[
         jvm.pause.sleep.time.ms"),
 
     (Place::Both, Use::Read, "preAllocSize snapCount snapSizeLimitInKb txnLogSizeLimitInKb forceSync
-        fsync.warningthresholdms maxBatchSize datadir.autocreate db.autocreate snapshot.trust.empty
+        fsync.warningthresholdms maxBatchSize flushDelay maxWriteQueuePollTime datadir.autocreate db.autocreate snapshot.trust.empty
         snapshot.compression.method digest.enabled closeSessionTxn.enabled serializeLastProcessedZxid.enabled
         extendedTypesEnabled globalOutstandingLimit maxCnxns 4lw.commands.whitelist enforceQuota skipACL
         enableEagerACLCheck clientTcpKeepAlive nio.sessionlessCnxnTimeout jute.maxbuffer.extrasize
@@ -122,7 +122,7 @@ const TABLE: &[(Place, Use, &str)] = &[
     (Place::Both, THROTTLE, "request_throttle_max_requests request_throttle_stall_time request_throttle_drop_stale
         request_stale_connection_check request_stale_latency_check request_throttler.shutdownTimeout
         throttled_op_wait_time connection_throttle_* largeRequestMaxBytes largeRequestThreshold"),
-    (Place::Both, Use::Java, "emulate353TTLNodes flushDelay maxWriteQueuePollTime maxResponseCacheSize
+    (Place::Both, Use::Java, "emulate353TTLNodes maxResponseCacheSize
         maxGetChildrenResponseCacheSize messageTracker.Enabled messageTracker.BufferSize pathStats.*
         netty.advancedFlowControl.enabled netty.server.outstandingHandshake.limit"),
     (Place::Both, Use::Silent, "nio.numSelectorThreads nio.numWorkerThreads nio.directBufferBytes nio.shutdownTimeout

@@ -12,6 +12,8 @@ mod values;
 
 pub use build::Inputs;
 
+use crate::batching::Batching;
+use ostler_node::DigestAlgorithm;
 use std::path::PathBuf;
 
 /// Exit code of a bad invocation or configuration (operations.md section 1.5).
@@ -146,8 +148,8 @@ pub struct Auth {
     pub digest: bool,
     /// `user:base64(hash)` of the super user.
     pub super_digest: Option<String>,
-    /// `digestAlg`, normalized: MD5, SHA1, SHA-256, SHA-512.
-    pub digest_algorithm: String,
+    /// `digestAlg`.
+    pub digest_algorithm: DigestAlgorithm,
     /// Schemes of which every connection must have an id.
     pub enforced_schemes: Option<Vec<String>>,
     /// `ensembleAuthName`; `None` = the scheme is not registered, empty = registered without names.
@@ -178,8 +180,8 @@ pub struct Log {
     pub force_sync: bool,
     /// `fsync.warningthresholdms`.
     pub slow_sync_ms: u64,
-    /// Records of one batch, 0 = unlimited.
-    pub batch_max: usize,
+    /// When a batch is written.
+    pub batching: Batching,
     /// Write closeSession transactions with the list of ephemerals.
     pub close_session_paths: bool,
 }

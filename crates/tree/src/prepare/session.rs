@@ -19,6 +19,7 @@ impl Check<'_> {
 
     /// Never refused: expiry asks for it too, and a second end deletes nothing.
     pub(super) fn close_session(&self) -> Txn {
-        Txn::CloseSession { paths: Some(self.view.ephemerals(self.header.session)) }
+        let paths = self.policy.close_session_paths.then(|| self.view.ephemerals(self.header.session));
+        Txn::CloseSession { paths }
     }
 }

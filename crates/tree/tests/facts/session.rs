@@ -29,6 +29,20 @@ fn ephemerals_go_with_their_session_under_one_zxid() {
 }
 
 #[test]
+fn without_its_list_the_end_of_a_session_deletes_the_same() {
+    let mut server = Server::new();
+    server.policy.close_session_paths = false;
+    server.create(flagged("/wire/a", 1)).unwrap();
+    let pending = server.prepare(&Request::Create(flagged("/wire/b", 1)));
+    let (header, prepared) = server.prepare(&Request::CloseSession);
+    assert_eq!(prepared.txn, Txn::CloseSession { paths: None });
+    server.apply(&pending.0, &pending.1);
+    assert_eq!(server.apply(&header, &prepared), TxnResult::SessionClosed);
+    assert!(!server.has("/wire/a") && !server.has("/wire/b"));
+    assert_eq!(prepared.digest, Some(server.tree.digest()));
+}
+
+#[test]
 fn pending_creates_go_too_and_pending_deletes_do_not_go_twice() {
     let mut server = Server::new();
     server.create(flagged("/wire/committed", 1)).unwrap();
