@@ -123,7 +123,8 @@ fn every_setting_that_is_read() {
          enableEagerACLCheck=true\nclientTcpKeepAlive=true\nnio.sessionlessCnxnTimeout=3000\njute.maxbuffer=4096\n\
          jute.maxbuffer.extrasize=10\nDigestAuthenticationProvider.enabled=false\n\
          DigestAuthenticationProvider.superDigest=super:x=\nDigestAuthenticationProvider.digestAlg=sha-256\n\
-         enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip\nensembleAuthName=a,b\nreconfigEnabled=TRUE\n\
+         enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip\nensembleAuthName=a,b\n\
+         authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider\nreconfigEnabled=TRUE\n\
          znode.container.checkIntervalMs=500\nznode.container.maxPerMinute=9\n\
          znode.container.maxNeverUsedIntervalMs=8\nreadonlymode.enabled=true\nautopurge.snapRetainCount=5\n\
          autopurge.purgeInterval=24\n",
@@ -312,6 +313,9 @@ fn unknown_and_foreign_keys_are_reported() {
 fn authentication_providers_by_class_name() {
     let config = good("authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider");
     assert_eq!(config.auth.ensemble_names, Some(vec![]));
+    // Names alone register nothing (tried on Apache 3.9.3: -115).
+    assert_eq!(good("ensembleAuthName=a").auth.ensemble_names, None);
+    assert!(warnings("ensembleAuthName=a")[0].contains("no provider of the scheme is registered"));
     let found = warnings("authProvider.x=org.apache.zookeeper.server.auth.SASLAuthenticationProvider");
     assert!(found[0].contains("is not there yet"), "{found:?}");
     let found = warnings("authProvider.x=com.example.Mine");

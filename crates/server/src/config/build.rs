@@ -307,13 +307,14 @@ fn auth(values: &mut Values) -> Result<Auth, ConfigError> {
             format!("use {}", DigestAlgorithm::NAMES),
         )
     })?;
-    let mut ensemble_names =
+    let names: Option<Vec<String>> =
         values.text("ensembleAuthName").map(|text| text.split(',').map(|name| name.trim().to_owned()).collect());
+    let mut ensemble_names = None;
     let providers: Vec<(String, String)> =
         values.with_prefix("authProvider.").map(|(key, class)| (key.to_owned(), class.to_owned())).collect();
     for (key, class) in providers {
         match class.strip_prefix("org.apache.zookeeper.server.auth.") {
-            Some("EnsembleAuthenticationProvider") => ensemble_names = ensemble_names.or(Some(Vec::new())),
+            Some("EnsembleAuthenticationProvider") => ensemble_names = Some(names.clone().unwrap_or_default()),
             Some("DigestAuthenticationProvider" | "IPAuthenticationProvider") => {}
             Some("SASLAuthenticationProvider" | "X509AuthenticationProvider" | "KeyAuthenticationProvider") => {
                 values.notices.push(Notice::warn(
@@ -326,6 +327,15 @@ fn auth(values: &mut Values) -> Result<Auth, ConfigError> {
                 "own Java classes cannot be loaded; remove the line",
             )),
         }
+    }
+    if names.is_some() && ensemble_names.is_none() {
+        values.notices.push(Notice::warn(
+            format!(
+                "{}: without effect, because no provider of the scheme is registered",
+                values.place("ensembleAuthName")
+            ),
+            "add a line authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider",
+        ));
     }
     let mut enforced_schemes = None;
     if values.lenient_flag("sessionRequireClientSASLAuth", false) {

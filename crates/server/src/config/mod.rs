@@ -152,7 +152,7 @@ pub struct Auth {
     pub digest_algorithm: DigestAlgorithm,
     /// Schemes of which every connection must have an id.
     pub enforced_schemes: Option<Vec<String>>,
-    /// `ensembleAuthName`; `None` = the scheme is not registered, empty = registered without names.
+    /// `ensembleAuthName`; `None` = no provider registers the scheme, empty = registered without names.
     pub ensemble_names: Option<Vec<String>>,
 }
 
