@@ -252,6 +252,7 @@ fn settings_that_apache_dies_of_with_exit_code_1() {
     for (text, message) in [
         ("intBufferStartingSizeBytes=31", "must be at least 32"),
         ("DigestAuthenticationProvider.digestAlg=ROT13", "ROT13 MessageDigest not available"),
+        ("DigestAuthenticationProvider.digestAlg=MD2", "MD2 MessageDigest not available"),
     ] {
         let error = load(text).expect_err(text);
         assert!(error.what.contains(message), "{error}");
