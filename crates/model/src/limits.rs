@@ -58,6 +58,14 @@ pub const FLUSH_TIMEOUT_MS: u64 = 10_000;
 pub const ENSEMBLE_MEMBERS_MAX: usize = 255;
 /// Addresses of one member.
 pub const MEMBER_ADDRESSES_MAX: usize = 16;
+/// A message on the election port, bytes (Apache's `PACKETMAXSIZE`).
+pub const NOTIFICATION_BYTES_MAX: usize = 512 << 10;
+/// The addresses in a handshake of the election port, bytes of text.
+pub const HANDSHAKE_ADDRESSES_BYTES_MAX: usize = 2_048;
+/// Identities that a request forwarded by a learner can carry. More than a client of ours can have; Apache has no bound.
+pub const QUORUM_AUTH_IDS_MAX: usize = 16_384;
+/// Bytes of the identities of one forwarded request.
+pub const QUORUM_AUTH_BYTES_MAX: usize = 2 << 20;
 /// Empty buffers that a shard keeps for its connections.
 pub const POOLED_BUFFERS_MAX: usize = 256;
 /// Capacity above which an emptied buffer is given back to the allocator, bytes.

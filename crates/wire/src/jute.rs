@@ -37,6 +37,15 @@ pub enum DecodeError {
     /// A create inside a multi has a null ACL vector: unlike other malformed multis it consumes no zxid (section 15).
     #[error("a create inside a multi has a null ACL")]
     MultiNullAcl,
+    /// Whoever dialed an election port does not speak this protocol.
+    #[error(
+        "unknown protocol version {0} on the election port\n  hint: is the peer a ZooKeeper server, and is TLS set \
+         alike on both?"
+    )]
+    UnknownProtocol(i64),
+    /// The address in a handshake of the election port is none.
+    #[error("an election address is not host:port\n  hint: look at the server lines of the peer's configuration")]
+    BadAddress,
 }
 
 /// Reads fields off the front of a byte slice.
@@ -242,6 +251,15 @@ pub fn put_reply_text(out: &mut Vec<u8>, value: Option<&str>) {
 #[inline]
 pub fn put_length(out: &mut Vec<u8>, length: usize) {
     put_int(out, i32::try_from(length).expect("records are bounded far below 2 GiB"));
+}
+
+/// Appends a buffer whose content `put` appends, without a copy.
+pub(crate) fn put_sized(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    put_int(out, 0);
+    put(out);
+    let length = i32::try_from(out.len() - start - 4).expect("records are bounded far below 2 GiB");
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Appends a vector of ACL entries, strings as plain UTF-8.

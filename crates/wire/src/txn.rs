@@ -74,7 +74,7 @@ fn put_body(out: &mut Vec<u8>, txn: &Txn) {
             jute::put_length(out, txns.len());
             for txn in txns {
                 jute::put_int(out, txn.type_code());
-                put_sized(out, |out| put_body(out, txn));
+                jute::put_sized(out, |out| put_body(out, txn));
             }
         }
     }
@@ -91,15 +91,6 @@ fn put_create(out: &mut Vec<u8>, create: &CreateTxn) {
     if create.op == CreateOp::Ttl {
         jute::put_long(out, create.ttl);
     }
-}
-
-/// A buffer whose content `put` appends, without a copy.
-fn put_sized(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    jute::put_int(out, 0);
-    put(out);
-    let length = i32::try_from(out.len() - start - 4).expect("records are bounded far below 2 GiB");
-    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Decodes a record's payload. Strings and buffers above `length_max` bytes are refused.

@@ -8,6 +8,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The longest name that DNS knows, with its last dot.
+const HOST_BYTES_MAX: usize = 254;
+
 /// A host name or a literal address. IPv6 literals are kept in the one form that Java prints (eight groups, none left
 /// out), so that texts of the same address are equal.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +32,7 @@ impl Host {
             return ipv6(text).map(Host).ok_or_else(bad);
         }
         let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | '|' | '[' | ']' | ',' | '\\' | '=');
-        if text.is_empty() || !text.chars().all(is_plain) {
+        if text.is_empty() || text.len() > HOST_BYTES_MAX || !text.chars().all(is_plain) {
             return Err(bad());
         }
         Ok(Host(text.to_owned()))
@@ -193,6 +196,11 @@ mod tests {
         {
             assert_eq!(Host::new(text), Err(EnsembleError::BadHost(text.to_owned())), "{text:?}");
         }
+    }
+
+    #[test]
+    fn names_have_a_bound() {
+        assert!(Host::new(&"a".repeat(254)).is_ok() && Host::new(&"a".repeat(255)).is_err());
     }
 
     #[test]
