@@ -14,7 +14,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-wire", &["ostler-model"]),
     ("ostler-tree", &["ostler-model"]),
     ("ostler-store", &["ostler-model", "ostler-wire", "ostler-tree"]),
-    ("ostler-node", &["ostler-model", "ostler-wire", "ostler-tree"]),
+    ("ostler-zab", &["ostler-model"]),
+    ("ostler-node", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab"]),
     ("ostler-client", &["ostler-model", "ostler-wire"]),
     ("ostler-bench", &["ostler-model", "ostler-wire", "ostler-client"]),
     ("ostler-server", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-store", "ostler-node"]),
@@ -36,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that decide: no clock, file, socket, environment, thread or random source (invariant 7).
-const PURE: &[&str] = &["model", "wire", "tree", "node"];
+const PURE: &[&str] = &["model", "wire", "tree", "zab", "node"];
 const IMPURE_WORDS: &[&str] = &[
     "std::time::Instant",
     "SystemTime",

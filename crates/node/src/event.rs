@@ -35,6 +35,8 @@ pub enum CloseReason {
     AnswerTooLong,
     /// The server stops.
     Shutdown,
+    /// The server is not part of a quorum (any more).
+    NotServing,
     /// A four-letter word was answered.
     Command,
 }

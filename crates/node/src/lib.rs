@@ -35,7 +35,7 @@ pub use config::{Mutant, NodeConfig};
 pub use digest_algorithm::DigestAlgorithm;
 pub use event::{CloseReason, NodeEvent};
 pub use ids::{ConnId, Now};
-pub use replica::{Append, Applied, Replica, ReplicaStats, SessionBucket};
+pub use replica::{Append, Applied, Forward, Outbound, Replica, ReplicaStats, SessionBucket};
 pub use shard::{Command, ConnStats, ConnStatus, Shard, ShardStats, Turn};
 pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream, WatchOn};
 pub use submit::{Outbox, Submit, SubmitItem};

@@ -1,25 +1,33 @@
 //! The one place that decides: sessions, the order of writes, what is applied (rules.md section 2, REPLICA).
 //!
-//! A write becomes a transaction in [`Replica::receive`], is handed to the log by [`Replica::take_appends`], is
-//! committed when [`Replica::synced`] says so (alone; an ensemble will ask its quorum: [`Replica::committed`] is that
-//! seam) and takes effect in [`Replica::apply`], which publishes it to all shards before anybody can see it.
+//! A write becomes a transaction in [`Replica::receive`] and takes effect in [`Replica::apply`], which publishes it to
+//! all shards before anybody can see it. In between it is committed: alone, the log gets it by
+//! [`Replica::take_appends`] and [`Replica::synced`] says that it is durable; in an ensemble zab gets it by
+//! [`Replica::take_outbound`], and [`Replica::commit`] says that a quorum has it. A learner sends its writes away and
+//! gets all transactions by [`Replica::proposed`].
 
 mod apply;
 mod expiry;
+mod forward;
 mod lanes;
+mod learners;
 mod propose;
 mod receive;
+mod role;
 mod sessions;
 mod sweep;
 
 use crate::{ConnId, NodeConfig, NodeEvent, Now, Origin, Stream};
 use expiry::Hold;
+use forward::Forwarding;
+pub use forward::{Forward, Outbound};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use lanes::Lane;
 use ostler_model::{SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::{Overlay, Tree};
 pub(crate) use receive::watched_path;
+use role::Role;
 use sessions::Sessions;
 pub(crate) use sessions::expiry_bucket;
 use std::collections::VecDeque;
@@ -88,9 +96,17 @@ pub struct Replica {
     lanes: HashMap<ConnId, Lane, FixedState>,
     /// In zxid order, without a hole.
     window: VecDeque<Proposed>,
+    role: Role,
+    /// Alone: what becomes a record of the log.
     appends: Vec<Append>,
+    /// In an ensemble: what is to be sent.
+    outbound: Vec<Outbound>,
+    forwarding: Forwarding,
+    /// Shards that have not said yet that they let their connections go: what they submitted before is void.
+    stopping: Vec<bool>,
     last_proposed: Zxid,
-    durable: Zxid,
+    /// Up to where transactions may be applied.
+    committed: Zxid,
     /// Set while nothing may expire.
     hold: Option<Hold>,
     last_tick_ms: u64,
@@ -112,6 +128,10 @@ impl Replica {
             sessions.open(session, timeout_ms, None, now.mono_ms);
         }
         Replica {
+            role: Role::Alone,
+            outbound: Vec::new(),
+            forwarding: Forwarding::default(),
+            stopping: Vec::new(),
             overlay: Overlay::new(config.seed),
             sessions,
             next_session: SessionId::first_of(config.server_id, now.wall_ms),
@@ -119,7 +139,7 @@ impl Replica {
             window: VecDeque::new(),
             appends: Vec::new(),
             last_proposed: tree.zxid(),
-            durable: tree.zxid(),
+            committed: tree.zxid(),
             hold: None,
             last_tick_ms: now.mono_ms,
             sweep: Sweep::starting(now.mono_ms + config.container_check_interval_ms),
@@ -132,25 +152,31 @@ impl Replica {
         }
     }
 
+    /// A member of an ensemble, between two roles, over the provisional tree that it recovered (rules.md 1.2).
+    pub fn member(config: Arc<NodeConfig>, tree: &Tree, now: Now) -> Replica {
+        let mut replica = Replica::new(config, tree, now);
+        replica.role = Role::Idle;
+        replica.sessions.clear();
+        replica
+    }
+
     /// Records to be written, in zxid order; handed out once.
     pub fn take_appends(&mut self) -> Vec<Append> {
         std::mem::take(&mut self.appends)
     }
 
-    /// Everything up to `zxid` is durable.
+    /// Alone: everything up to `zxid` is durable, and so committed.
     pub fn synced(&mut self, zxid: Zxid) {
+        assert_eq!(self.role, Role::Alone, "in an ensemble the quorum decides");
         assert!(zxid <= self.last_proposed, "{zxid} cannot be durable: it was never proposed");
-        self.durable = self.durable.max(zxid);
-    }
-
-    /// Up to where transactions may be applied. Alone, what is durable is committed; with an ensemble the quorum
-    /// decides, and this is the one place that asks.
-    fn committed(&self) -> Zxid {
-        self.durable
+        self.committed = self.committed.max(zxid);
     }
 
     /// When `tick` has something to do, in [`Now::mono_ms`].
     pub fn next_deadline(&self) -> Option<u64> {
+        if !self.role.orders_writes() {
+            return None;
+        }
         let sweep = self.sweep.next_ms();
         let sessions = if self.hold.is_some() { None } else { self.sessions.next_due_ms() };
         Some(sessions.map_or(sweep, |at| at.min(sweep)))
@@ -190,6 +216,9 @@ impl Replica {
     pub fn touch(&mut self, now: Now, sessions: &[SessionId]) {
         for session in sessions {
             self.sessions.touch(*session, now.mono_ms);
+            if self.role == Role::Learner {
+                self.note_touch(*session);
+            }
         }
     }
 
@@ -213,7 +242,11 @@ impl Replica {
     /// Expires sessions, sweeps containers and TTL nodes. Call it in every iteration of the loop: a gap between two
     /// calls longer than a tick means that the process stood still, and then nothing expires before all sockets were
     /// read.
+    /// (A learner leaves all that to its leader.)
     pub fn tick(&mut self, now: Now, tree: &Tree, streams: &mut [Stream]) {
+        if !self.role.orders_writes() {
+            return;
+        }
         self.notice_gap(now, streams);
         if self.hold.is_none() {
             self.expire_due(now, tree, streams);

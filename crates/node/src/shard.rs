@@ -70,6 +70,12 @@ pub struct Shard {
     turn: u64,
     /// zxid of the last entry handled; what replies name.
     handled: Zxid,
+    /// Where the epoch begins in which this member serves: clients may have seen that much elsewhere.
+    epoch_start: Zxid,
+    /// False for a member that is in no quorum: only four-letter words are answered.
+    serving: bool,
+    /// The replica is to be told that all connections of its last role are gone.
+    stopped: bool,
     conns: Vec<Option<Box<Conn>>>,
     free: Vec<u32>,
     serial: u64,
@@ -114,6 +120,9 @@ impl Shard {
             now: Now::default(),
             turn: 0,
             handled: zxid,
+            epoch_start: Zxid::ZERO,
+            serving: true,
+            stopped: false,
             conns: Vec::new(),
             free: Vec::new(),
             serial: 0,
@@ -140,6 +149,11 @@ impl Shard {
             events: Vec::new(),
             config,
         }
+    }
+
+    /// Shard `index` of a member of an ensemble: it serves when the replica says so.
+    pub fn member(config: Arc<NodeConfig>, index: usize) -> Shard {
+        Shard { serving: false, ..Shard::new(config, index, Zxid::ZERO) }
     }
 
     /// A socket was accepted; `None`: refused (`maxClientCnxns`, `maxCnxns`), close it.

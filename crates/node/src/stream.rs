@@ -111,6 +111,16 @@ pub enum Item {
         /// The session that is due.
         session: SessionId,
     },
+    /// A member begins to serve clients in an established epoch.
+    Start {
+        /// Where the tree stands.
+        zxid: Zxid,
+        /// The epoch: clients that have seen its beginning are welcome.
+        epoch: u32,
+    },
+    /// A member serves no more: all connections are closed; answer with
+    /// [`SubmitItem::Stopped`](crate::SubmitItem::Stopped).
+    Stop,
     /// Read the sockets once, then answer [`SubmitItem::HaveRead`](crate::SubmitItem::HaveRead) (rules.md 1.8).
     ReadOnce,
 }

@@ -62,6 +62,12 @@ pub enum SubmitItem {
         /// Which.
         session: SessionId,
     },
+    /// Answer to [`Item::Stop`](crate::Item::Stop): all connections of the role that ended are let go; the connection
+    /// is not used.
+    Stopped {
+        /// Which shard.
+        shard: usize,
+    },
     /// Answer to `ReadOnce`; the connection is not used.
     HaveRead {
         /// Which shard.

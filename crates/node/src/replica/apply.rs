@@ -1,8 +1,8 @@
 //! Applying what is committed: R1 to R3 of rules.md section 2.
 
-use super::lanes::Place;
-use super::{Applied, Proposed, Replica};
-use crate::{Batch, Done, DoneBody, Entry, Item, NodeEvent, Now, Origin, Stream};
+use super::lanes::{Place, Work};
+use super::{Applied, Proposed, Replica, Role};
+use crate::{Batch, ConnId, Done, DoneBody, Entry, Item, NodeEvent, Now, Origin, Stream};
 use ostler_model::{SessionId, limits};
 use ostler_tree::{Tree, TxnResult};
 use std::sync::Arc;
@@ -11,7 +11,10 @@ impl Replica {
     /// Applies durable transactions: at most 64 in one call, none if a stream has no room. Everything is in the
     /// streams before the call returns, so before anybody can see the tree.
     pub fn apply(&mut self, now: Now, tree: &mut Tree, streams: &mut [Stream]) -> Applied {
-        let committed = self.committed();
+        if self.role == Role::Idle {
+            return Applied::default();
+        }
+        let committed = self.committed;
         let ready = |replica: &Replica| replica.window.front().is_some_and(|next| next.header.zxid <= committed);
         if !ready(self) {
             return Applied::default();
@@ -37,20 +40,32 @@ impl Replica {
     }
 
     fn apply_one(&mut self, tree: &mut Tree, proposed: Proposed, batch: &mut Batch, dones: &mut [Vec<(usize, Done)>]) {
-        let Proposed { header, txn, digest, origin } = proposed;
         let first = batch.changes.len();
-        let result = tree.apply(&header, &txn, &mut batch.changes);
-        assert_eq!(tree.zxid(), header.zxid, "the tree stands at the transaction it applied");
-        if digest.is_some_and(|digest| digest != tree.digest()) {
-            self.events.push(NodeEvent::DigestMismatch { zxid: header.zxid });
-            debug_assert!(false, "{}: the tree is not what prepare foresaw", header.zxid);
-        }
+        let result = tree.apply(&proposed.header, &proposed.txn, &mut batch.changes);
+        let agrees = self.digest_agrees(tree, &proposed);
+        debug_assert!(agrees || self.role == Role::Learner, "{}: not what prepare foresaw", tree.zxid());
+        let Proposed { header, origin, .. } = proposed;
         self.session_effects(header.session, &result, origin);
         let changes = first..batch.changes.len();
         batch.entries.push(Entry { zxid: header.zxid, session: header.session, origin, changes, result });
+        let entries = batch.entries.len();
         if let Some(origin) = origin {
-            self.advance_lane(tree, origin, batch.entries.len(), dones);
+            self.advance_lane(tree, origin, entries, dones);
         }
+        while let Some(conn) = self.next_due_sync(tree.zxid()) {
+            self.run_lane(tree, conn, |done| dones[conn.shard()].push((entries, done)));
+        }
+    }
+
+    /// True if the tree is what the leader (or prepare here) foresaw; else it is told.
+    pub(super) fn digest_agrees(&mut self, tree: &Tree, applied: &Proposed) -> bool {
+        let zxid = applied.header.zxid;
+        assert_eq!(tree.zxid(), zxid, "the tree stands at the transaction it applied");
+        let agrees = applied.digest.is_none_or(|digest| digest == tree.digest());
+        if !agrees {
+            self.events.push(NodeEvent::DigestMismatch { zxid });
+        }
+        agrees
     }
 
     /// The lane of an applied write moves on: what stood directly behind it runs exactly here.
@@ -63,22 +78,37 @@ impl Replica {
             "{conn:?}: request {} applied, but the lane's head is {head:?}",
             origin.seq
         );
-        let (session, gone) = (lane.session, lane.gone);
-        while let Some(lane) = self.lanes.get_mut(&conn)
-            && matches!(lane.places.front(), Some((_, Place::Behind(_))))
-            && let Some((seq, Place::Behind(work))) = lane.places.pop_front()
-        {
+        self.run_lane(tree, conn, |done| dones[conn.shard()].push((entries, done)));
+    }
+
+    /// Runs what stands at the head of a lane and waits for nothing more.
+    fn run_lane(&mut self, tree: &Tree, conn: ConnId, mut answer: impl FnMut(Done)) {
+        while let Some(lane) = self.lanes.get_mut(&conn) {
+            let (session, gone) = (lane.session, lane.gone);
+            let runs = match lane.places.front() {
+                Some((_, Place::Behind(_))) => true,
+                Some((_, Place::Sync(ready))) => ready.is_some_and(|ready| ready <= tree.zxid()),
+                Some((_, Place::Write)) | None => false,
+            };
+            let Some((seq, place)) = (if runs { lane.places.pop_front() } else { None }) else {
+                if gone && lane.places.is_empty() {
+                    self.lanes.remove(&conn);
+                }
+                return;
+            };
             let origin = Origin { conn, seq };
-            let done = if gone {
+            let work = if let Place::Behind(work) = place { work } else { Work::Local };
+            answer(if gone {
                 Done { origin, zxid: tree.zxid(), body: DoneBody::Dropped }
             } else {
                 self.execute(tree, session, origin, work)
-            };
-            dones[conn.shard()].push((entries, done));
+            });
         }
-        if gone && self.lanes[&conn].places.is_empty() {
-            self.lanes.remove(&conn);
-        }
+    }
+
+    /// The same outside of `apply`.
+    pub(super) fn run_lane_now(&mut self, tree: &Tree, streams: &mut [Stream], conn: ConnId) {
+        self.run_lane(tree, conn, |done| streams[conn.shard()].push(Item::Done(done)));
     }
 
     fn session_effects(&mut self, session: SessionId, result: &TxnResult, origin: Option<Origin>) {
@@ -127,7 +157,7 @@ impl Replica {
     #[cfg(any(test, feature = "mutants"))]
     pub fn is_blocked(&self, streams: &[Stream]) -> bool {
         let full = streams.iter().any(|stream| stream.batches() >= self.config.stream_batches_max);
-        full && self.window.front().is_some_and(|next| next.header.zxid <= self.committed())
+        full && self.window.front().is_some_and(|next| next.header.zxid <= self.committed)
     }
 
     /// Mutant `PublishLater`: hands over one batch that `apply` should have published.

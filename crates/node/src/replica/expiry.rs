@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// just accepted.
 const READ_ROUNDS: usize = 2;
 
+/// Who asked for the end of a session: the connection (none for a learner's client), and its xid.
+pub(super) type Asker = (Option<Origin>, i32);
+
 /// Nothing expires until all shards have read their sockets.
 #[derive(Debug)]
 pub(super) struct Hold {
@@ -87,7 +90,7 @@ impl Replica {
     }
 
     /// Begins the end of a session: one transaction, unless it has so many ephemerals that they go first.
-    pub(super) fn close_session(&mut self, now: Now, tree: &Tree, session: SessionId, request: Option<(Origin, i32)>) {
+    pub(super) fn close_session(&mut self, now: Now, tree: &Tree, session: SessionId, request: Option<Asker>) {
         self.sessions.leave_bucket(session, Life::Closing);
         if is_too_much(&self.overlay.ephemerals(tree, session)) {
             self.drains.push_back(Drain::new(session, request, self.last_proposed));
@@ -96,9 +99,9 @@ impl Replica {
         }
     }
 
-    pub(super) fn propose_close(&mut self, now: Now, tree: &Tree, session: SessionId, request: Option<(Origin, i32)>) {
+    pub(super) fn propose_close(&mut self, now: Now, tree: &Tree, session: SessionId, request: Option<Asker>) {
         let nobody: AuthIds = Arc::from([]);
-        let (origin, cxid) = request.map_or((None, 0), |(origin, xid)| (Some(origin), xid));
+        let (origin, cxid) = request.unwrap_or((None, 0));
         self.propose(now, tree, (session, cxid), &nobody, &Request::CloseSession, origin);
     }
 }

@@ -1,9 +1,9 @@
 //! The lane of a connection: its requests that are at the replica, strictly in order (rules.md section 2).
 //!
-//! The head of a lane is always a transaction that is proposed and not yet applied: what stands behind it waits for
-//! exactly that, everything else runs at once.
+//! The head of a lane is always a transaction that is proposed and not yet applied, or a sync that waits for the
+//! leader: what stands behind it waits for exactly that, everything else runs at once.
 
-use ostler_model::{AuthIds, OpCode, SessionId};
+use ostler_model::{AuthIds, OpCode, SessionId, Zxid};
 use std::collections::VecDeque;
 
 /// A request that makes no transaction of its own.
@@ -20,8 +20,11 @@ pub(super) enum Work {
 /// One place in a lane.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// Proposed (or a closeSession that will be), not yet applied.
+    /// Proposed (or a closeSession that will be, or a request on its way to the leader), not yet applied.
     Write,
+    /// A sync: runs when it is first and the tree contains this transaction; `None` while the leader's answer is
+    /// awaited.
+    Sync(Option<Zxid>),
     /// Waits for the writes before it.
     Behind(Work),
 }

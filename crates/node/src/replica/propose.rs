@@ -1,6 +1,6 @@
 //! From a checked request to a transaction with a zxid, a record for the log and a place in the window.
 
-use super::{Append, Proposed, Replica};
+use super::{Append, Outbound, Proposed, Replica, Role};
 use crate::{Now, Origin};
 use ostler_model::{AuthIds, Request, SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::{Caller, Prepared, Tree};
@@ -13,7 +13,7 @@ impl Replica {
         self.last_proposed.next().unwrap_or_else(|| Zxid::new(self.last_proposed.epoch() + 1, 1))
     }
 
-    fn next_header(&self, now: Now, session: SessionId, cxid: i32) -> TxnHeader {
+    pub(super) fn next_header(&self, now: Now, session: SessionId, cxid: i32) -> TxnHeader {
         TxnHeader { session, cxid, zxid: self.next_zxid(), time_ms: now.wall_ms }
     }
 
@@ -40,7 +40,7 @@ impl Replica {
         self.push(header, prepared.txn, prepared.digest, Some(origin));
     }
 
-    fn push(&mut self, header: TxnHeader, txn: Txn, digest: Option<i64>, origin: Option<Origin>) {
+    pub(super) fn push(&mut self, header: TxnHeader, txn: Txn, digest: Option<i64>, origin: Option<Origin>) {
         // Behind a closeSession without its list Apache would take a digest for the list.
         let listless = matches!(txn, Txn::CloseSession { paths: None });
         let in_record =
@@ -49,7 +49,10 @@ impl Replica {
         encode(&mut record, &header, &txn, in_record);
         self.last_proposed = header.zxid;
         self.stats.proposed += 1;
-        self.appends.push(Append { zxid: header.zxid, record });
+        match self.role {
+            Role::Leader => self.outbound.push(Outbound::Propose { zxid: header.zxid, record }),
+            _ => self.appends.push(Append { zxid: header.zxid, record }),
+        }
         self.window.push_back(Proposed { header, txn, digest, origin });
     }
 }

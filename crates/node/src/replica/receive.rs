@@ -1,6 +1,6 @@
 //! What shards ask for: REPLICA.receive of rules.md section 2.
 
-use super::Replica;
+use super::{Forward, Replica, Role};
 use super::lanes::{Lane, Place, Work};
 use super::sessions::Life;
 use crate::reads::{ListingMax, ReadOutcome, Reader};
@@ -16,11 +16,21 @@ impl Replica {
     /// Takes one message of a shard. Never waits; what cannot be answered at once is answered by `apply`.
     pub fn receive(&mut self, now: Now, tree: &Tree, streams: &mut [Stream], submit: Submit) {
         let Submit { origin, item } = submit;
+        if let SubmitItem::Stopped { shard } = item {
+            self.stopping[shard] = false;
+            return;
+        }
+        // A member that does not serve, or a shard that does not know yet that the role it speaks to has ended.
+        if self.role == Role::Idle || self.stopping.get(origin.conn.shard()) == Some(&true) {
+            return;
+        }
         match item {
             SubmitItem::Connect { session, password_ok, timeout_ms } => {
                 self.lanes.insert(origin.conn, Lane::default());
                 if session == SessionId::NONE {
                     self.create_session(now, tree, origin, timeout_ms);
+                } else if self.role == Role::Learner {
+                    self.ask_leader(streams, origin, session, password_ok, timeout_ms);
                 } else {
                     self.reattach(now, streams, origin, session, password_ok, timeout_ms);
                 }
@@ -28,6 +38,7 @@ impl Replica {
             SubmitItem::Gone => self.conn_gone(origin.conn),
             SubmitItem::Silent { session } => self.session_silent(now, tree, origin.conn, session),
             SubmitItem::HaveRead { shard } => self.shard_has_read(shard, streams),
+            SubmitItem::Stopped { .. } => {}
             SubmitItem::Write { .. }
             | SubmitItem::Sync
             | SubmitItem::Read { .. }
@@ -43,6 +54,14 @@ impl Replica {
             return;
         };
         let work = match item {
+            SubmitItem::Write { op, xid, body, ids } if self.role == Role::Learner => {
+                // Nothing malformed leaves this server (BUG-1, DEV-8).
+                if decode_request(op, &body, self.config.frame_bytes_max).is_ok() {
+                    self.forward(origin, Forward { session, cxid: xid, op, body, ids: Some(ids) });
+                    return;
+                }
+                Work::Undecodable
+            }
             SubmitItem::Write { op, xid, body, ids } => {
                 match self.write(now, tree, (session, xid), op, &body, &ids, origin) {
                     Some(work) => work,
@@ -52,13 +71,22 @@ impl Replica {
                     }
                 }
             }
+            SubmitItem::Close { xid } if self.role == Role::Learner => {
+                self.sessions.leave_bucket(session, Life::Closing);
+                let (op, ids) = (OpCode::CloseSession, None);
+                self.forward(origin, Forward { session, cxid: xid, op, body: Vec::new(), ids });
+                return;
+            }
             SubmitItem::Close { xid } => {
                 self.lane_mut(origin.conn).places.push_back((origin.seq, Place::Write));
-                self.close_session(now, tree, session, Some((origin, xid)));
+                self.close_session(now, tree, session, Some((Some(origin), xid)));
+                return;
+            }
+            SubmitItem::Sync => {
+                self.sync(tree, streams, session, origin);
                 return;
             }
             SubmitItem::Read { op, xid, body, ids } => Work::Read { op, xid, body, ids },
-            // Alone, a sync is nothing but its place in the order.
             _ => Work::Local,
         };
         self.place(tree, streams, origin, work);
@@ -114,7 +142,7 @@ impl Replica {
         }
     }
 
-    fn lane_mut(&mut self, conn: ConnId) -> &mut Lane {
+    pub(super) fn lane_mut(&mut self, conn: ConnId) -> &mut Lane {
         self.lanes.get_mut(&conn).expect("an admitted connection has a lane")
     }
 
@@ -143,24 +171,50 @@ impl Replica {
     }
 
     /// The next id, counted up. After a restart with a clock that went back, ids of recovered sessions are skipped.
-    fn new_session_id(&mut self) -> SessionId {
+    fn new_session_id(&mut self, tree: &Tree) -> SessionId {
         loop {
             let session = self.next_session;
             self.next_session = SessionId(session.0.wrapping_add(1));
-            if session != SessionId::NONE && self.sessions.get(session).is_none() {
+            if session != SessionId::NONE && self.timeout_of(tree, session).is_none() {
                 return session;
             }
         }
     }
 
     fn create_session(&mut self, now: Now, tree: &Tree, origin: Origin, timeout_ms: i32) {
-        let session = self.new_session_id();
+        let session = self.new_session_id(tree);
         self.sessions.open(session, timeout_ms, Some(origin.conn), now.mono_ms);
         let lane = self.lane_mut(origin.conn);
         lane.session = session;
+        if self.role == Role::Learner {
+            let (op, body) = (OpCode::CreateSession, timeout_ms.to_be_bytes().to_vec());
+            self.forward(origin, Forward { session, cxid: 0, op, body, ids: None });
+            return;
+        }
         lane.places.push_back((origin.seq, Place::Write));
         let nobody: AuthIds = Arc::from([]);
         self.propose(now, tree, (session, 0), &nobody, &Request::CreateSession { timeout_ms }, Some(origin));
+    }
+
+    /// As `reattach`, on a learner: a connection here is closed, the leader decides.
+    fn ask_leader(
+        &mut self,
+        streams: &mut [Stream],
+        origin: Origin,
+        session: SessionId,
+        password_ok: bool,
+        timeout_ms: i32,
+    ) {
+        let conn = origin.conn;
+        if let Some(old) = self.sessions.get_mut(session).and_then(|state| state.conn.take()) {
+            streams[old.shard()].push(Item::Evict(old));
+        }
+        if password_ok {
+            self.revalidate(streams, session, origin, timeout_ms);
+        } else {
+            self.events.push(NodeEvent::SessionRefused { session, conn });
+            streams[conn.shard()].push(Item::Attached { conn, session, timeout_ms: None });
+        }
     }
 
     /// A handshake that names a session. Another connection of this server that holds it is closed first, whatever
@@ -183,6 +237,7 @@ impl Replica {
         let valid = match self.sessions.get_mut(session) {
             Some(state) if password_ok && state.life != Life::Closing => {
                 state.conn = Some(conn);
+                state.learner = None;
                 state.timeout_ms = timeout_ms;
                 true
             }
@@ -209,6 +264,9 @@ impl Replica {
         if let Some(state) = self.sessions.get_mut(session).filter(|state| state.conn == Some(conn)) {
             state.conn = None;
             self.probed_conn_gone(session);
+        }
+        if self.role == Role::Learner && self.sessions.get(session).is_some_and(|state| state.conn.is_none()) {
+            self.sessions.remove(session);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Sessions and when they end (client-protocol.md section 4).
 //!
+//! Alone and on a leader all sessions; on a learner those whose clients are here, which never end by themselves.
+//!
 //! Expiry times are rounded up to ticks, so that sessions expire in buckets and a touch within the same tick changes
 //! nothing.
 
@@ -8,6 +10,7 @@ use crate::ConnId;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use ostler_model::SessionId;
+use ostler_zab::LinkId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a session stands.
@@ -27,12 +30,14 @@ pub(super) struct Session {
     /// Time of its bucket.
     expires_ms: u64,
     pub(super) conn: Option<ConnId>,
+    /// On a leader: the learner through which its requests come. With a connection of our own it means nothing.
+    pub(super) learner: Option<LinkId>,
     pub(super) life: Life,
     /// It ends because nothing was heard of it, not because its client asked.
     pub(super) expired: bool,
 }
 
-/// All sessions of this server.
+/// The sessions that this server answers for.
 #[derive(Debug)]
 pub(super) struct Sessions {
     table: HashMap<SessionId, Session, FixedState>,
@@ -44,6 +49,11 @@ impl Sessions {
     pub(super) fn new(tick_ms: u64, seed: u64) -> Sessions {
         assert!(tick_ms > 0, "tickTime is at least 1 ms");
         Sessions { table: HashMap::with_hasher(FixedState::with_seed(seed)), buckets: BTreeMap::new(), tick_ms }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+        self.buckets.clear();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,7 +71,7 @@ impl Sessions {
     /// Adds a session, alive from `mono_ms` on.
     pub(super) fn open(&mut self, session: SessionId, timeout_ms: i32, conn: Option<ConnId>, mono_ms: u64) {
         let expires_ms = self.bucket_of(mono_ms, timeout_ms);
-        let value = Session { timeout_ms, expires_ms, conn, life: Life::Open, expired: false };
+        let value = Session { timeout_ms, expires_ms, conn, learner: None, life: Life::Open, expired: false };
         let before = self.table.insert(session, value);
         assert!(before.is_none(), "session {session} opened twice");
         self.buckets.entry(expires_ms).or_default().insert(session);

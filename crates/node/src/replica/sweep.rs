@@ -2,7 +2,8 @@
 //! TTL nodes (client-protocol.md section 16), and emptying sessions with very many ephemerals before they close.
 
 use super::Replica;
-use crate::{Now, Origin};
+use super::expiry::Asker;
+use crate::Now;
 use ostler_model::{AuthId, AuthIds, Delete, Owner, Request, SessionId, Zxid};
 use ostler_tree::{SweepCursor, Tree};
 use std::collections::VecDeque;
@@ -38,14 +39,14 @@ impl Sweep {
 #[derive(Debug)]
 pub(super) struct Drain {
     session: SessionId,
-    request: Option<(Origin, i32)>,
+    request: Option<Asker>,
     /// Once this is applied nothing of the session is pending any more: it is closing, so nothing can follow.
     settled: Zxid,
     paths: Option<VecDeque<String>>,
 }
 
 impl Drain {
-    pub(super) fn new(session: SessionId, request: Option<(Origin, i32)>, settled: Zxid) -> Drain {
+    pub(super) fn new(session: SessionId, request: Option<Asker>, settled: Zxid) -> Drain {
         Drain { session, request, settled, paths: None }
     }
 }

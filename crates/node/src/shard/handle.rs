@@ -1,10 +1,10 @@
 //! What a shard does with the items of its stream: S1 of rules.md section 2. Needs no tree, no lock, no submit.
 
 use super::Shard;
-use super::conn::Away;
+use super::conn::{Away, State};
 use crate::reply::encode_result;
 use crate::{Batch, CloseReason, ConnId, Done, DoneBody, Entry, Item, Origin};
-use ostler_model::{ErrorCode, WatchMode, limits, perms};
+use ostler_model::{ErrorCode, WatchMode, Zxid, limits, perms};
 use ostler_tree::{Change, TxnResult};
 use ostler_wire::client::{encode_error, encode_event};
 
@@ -26,7 +26,35 @@ impl Shard {
             }
             Item::Probe { conn, session } => self.probes.push((self.turn, conn, session)),
             Item::ReadOnce => self.read_once = Some(self.turn),
+            Item::Start { zxid, epoch } => self.start(zxid, epoch),
+            Item::Stop => self.stop(),
         }
+    }
+
+    /// The role begins. Handshakes that came too early are looked at now.
+    fn start(&mut self, zxid: Zxid, epoch: u32) {
+        assert!(!self.serving, "a role begins when the one before has ended");
+        (self.serving, self.handled, self.epoch_start) = (true, zxid, Zxid::new(epoch, 0));
+        for slot in 0..self.conns.len() {
+            if self.conns[slot].as_ref().is_some_and(|conn| conn.state == State::Handshake) {
+                self.make_ready(slot);
+            }
+        }
+    }
+
+    /// The role ends: nobody answers what is away.
+    fn stop(&mut self) {
+        self.serving = false;
+        self.stopped = true;
+        for slot in 0..self.conns.len() {
+            if self.conns[slot].as_ref().is_some_and(|conn| !matches!(conn.state, State::Handshake | State::Command)) {
+                self.close(slot, CloseReason::NotServing);
+            }
+        }
+        self.gone.clear();
+        self.probes.clear();
+        self.read_once = None;
+        self.away_total = 0;
     }
 
     fn batch(&mut self, batch: &Batch, dones: Vec<(usize, Done)>) {
@@ -143,7 +171,7 @@ impl Shard {
         }
     }
 
-    fn answered(&mut self, slot: usize, away: &Away, zxid: ostler_model::Zxid) {
+    fn answered(&mut self, slot: usize, away: &Away, zxid: Zxid) {
         let now = self.now;
         let Shard { conns, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");

@@ -37,6 +37,8 @@ impl Shard {
                 self.close(slot, CloseReason::BadFrameLength(length));
                 Step::Idle
             }
+            // Held back until a quorum is there, or the time for a handshake is over.
+            Front::Frame(_) if !self.serving => Step::Idle,
             Front::Frame(_) if !self.has_credit() => Step::NoCredit,
             Front::Frame(length) => {
                 self.enter_gate(tree, stream);
@@ -65,7 +67,7 @@ impl Shard {
     /// The checks of section 3, in order; the shard has handled everything that the tree contains.
     fn connect(&mut self, slot: usize, length: usize, outbox: &mut Outbox) {
         let config = self.config.clone();
-        let handled = self.handled;
+        let seen_max = self.handled.max(self.epoch_start);
         let conn = self.conn(slot);
         if conn.state != State::Handshake {
             return;
@@ -77,7 +79,7 @@ impl Shard {
             self.close(slot, CloseReason::Malformed);
             return;
         };
-        if request.last_zxid_seen > handled {
+        if request.last_zxid_seen > seen_max {
             self.close(slot, CloseReason::AheadOfServer(request.last_zxid_seen));
             return;
         }

@@ -87,7 +87,7 @@ impl Shard {
 
     /// True if a turn would do something although no socket is ready: don't wait before it.
     pub fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.gone.is_empty() || !self.probes.is_empty() || self.read_once.is_some()
+        !self.ready.is_empty() || self.stopped || !self.gone.is_empty() || !self.probes.is_empty() || self.read_once.is_some()
     }
 
     /// Mutant `Blocking`.
@@ -332,10 +332,13 @@ impl Shard {
                 outbox.submits.push(Submit { origin: Origin { conn: id, seq: 0 }, item });
             }
         }
+        let here = Origin { conn: crate::ConnId::new(0, self.index as u8, 0), seq: 0 };
+        if std::mem::take(&mut self.stopped) {
+            outbox.submits.push(Submit { origin: here, item: SubmitItem::Stopped { shard: self.index } });
+        }
         if self.read_once.is_some_and(|asked| asked < turn) {
             self.read_once = None;
-            let origin = Origin { conn: crate::ConnId::new(0, self.index as u8, 0), seq: 0 };
-            outbox.submits.push(Submit { origin, item: SubmitItem::HaveRead { shard: self.index } });
+            outbox.submits.push(Submit { origin: here, item: SubmitItem::HaveRead { shard: self.index } });
         }
     }
 
