@@ -19,9 +19,9 @@ mod sweep;
 
 use crate::{ConnId, NodeConfig, NodeEvent, Now, Origin, Stream};
 use expiry::Hold;
+use foldhash::fast::FixedState;
 use forward::Forwarding;
 pub use forward::{Forward, Outbound};
-use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use lanes::Lane;
 use ostler_model::{SessionId, Txn, TxnHeader, Zxid};

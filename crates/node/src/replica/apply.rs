@@ -29,7 +29,7 @@ impl Replica {
         };
         while room(&batch) && ready(self) {
             let proposed = self.window.pop_front().expect("ready() saw it");
-            self.apply_one(tree, proposed, &mut batch, &mut dones);
+            self.apply_one(tree, &proposed, &mut batch, &mut dones);
         }
         let txns = batch.entries.len();
         self.overlay.applied(tree.zxid());
@@ -39,12 +39,12 @@ impl Replica {
         Applied { txns, more: ready(self) }
     }
 
-    fn apply_one(&mut self, tree: &mut Tree, proposed: Proposed, batch: &mut Batch, dones: &mut [Vec<(usize, Done)>]) {
+    fn apply_one(&mut self, tree: &mut Tree, proposed: &Proposed, batch: &mut Batch, dones: &mut [Vec<(usize, Done)>]) {
         let first = batch.changes.len();
         let result = tree.apply(&proposed.header, &proposed.txn, &mut batch.changes);
-        let agrees = self.digest_agrees(tree, &proposed);
+        let agrees = self.digest_agrees(tree, proposed);
         debug_assert!(agrees || self.role == Role::Learner, "{}: not what prepare foresaw", tree.zxid());
-        let Proposed { header, origin, .. } = proposed;
+        let &Proposed { header, origin, .. } = proposed;
         self.session_effects(header.session, &result, origin);
         let changes = first..batch.changes.len();
         batch.entries.push(Entry { zxid: header.zxid, session: header.session, origin, changes, result });

@@ -2,7 +2,7 @@
 
 use super::lanes::Place;
 use super::sessions::Life;
-use super::{Role, Replica};
+use super::{Replica, Role};
 use crate::{ConnId, Done, DoneBody, Item, NodeEvent, Now, Origin, Stream};
 use ostler_model::{AuthIds, ErrorCode, OpCode, SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::Tree;
@@ -141,7 +141,9 @@ impl Replica {
 
     /// Connections whose sync the tree has caught up with.
     pub(super) fn next_due_sync(&mut self, applied: Zxid) -> Option<ConnId> {
-        self.forwarding.due.pop_front_if(|(ready, _)| *ready <= applied).map(|(_, conn)| conn)
+        let (_, conn) = self.forwarding.due.front().filter(|(ready, _)| *ready <= applied).copied()?;
+        self.forwarding.due.pop_front();
+        Some(conn)
     }
 
     /// Asks the leader about a session whose client came here.
@@ -197,7 +199,9 @@ impl Replica {
             }
             return None;
         }
-        self.forwarding.writes.pop_front_if(|sent| is_its(sent)).map(|sent| sent.origin)
+        let origin = self.forwarding.writes.front().filter(|sent| is_its(sent))?.origin;
+        self.forwarding.writes.pop_front();
+        Some(origin)
     }
 
     /// Nobody waits for the answers of this connection any more; those that come are foreign.

@@ -17,7 +17,9 @@ impl Replica {
         let ids: AuthIds = ids.unwrap_or_else(|| Arc::from([]));
         match op {
             OpCode::CreateSession => match body.first_chunk::<4>() {
-                Some(timeout) => self.create_for_learner(now, tree, streams, link, session, i32::from_be_bytes(*timeout)),
+                Some(timeout) => {
+                    self.create_for_learner(now, tree, streams, link, session, i32::from_be_bytes(*timeout));
+                }
                 None => self.propose_error(now, (session, cxid), ErrorCode::MarshallingError),
             },
             OpCode::CloseSession => {

@@ -1,8 +1,8 @@
 //! What shards ask for: REPLICA.receive of rules.md section 2.
 
-use super::{Forward, Replica, Role};
 use super::lanes::{Lane, Place, Work};
 use super::sessions::Life;
+use super::{Forward, Replica, Role};
 use crate::reads::{ListingMax, ReadOutcome, Reader};
 use crate::stream::WatchOn;
 use crate::{ConnId, Done, DoneBody, Item, NodeEvent, Now, Origin, Stream, Submit, SubmitItem};
@@ -184,14 +184,13 @@ impl Replica {
     fn create_session(&mut self, now: Now, tree: &Tree, origin: Origin, timeout_ms: i32) {
         let session = self.new_session_id(tree);
         self.sessions.open(session, timeout_ms, Some(origin.conn), now.mono_ms);
-        let lane = self.lane_mut(origin.conn);
-        lane.session = session;
+        self.lane_mut(origin.conn).session = session;
         if self.role == Role::Learner {
             let (op, body) = (OpCode::CreateSession, timeout_ms.to_be_bytes().to_vec());
             self.forward(origin, Forward { session, cxid: 0, op, body, ids: None });
             return;
         }
-        lane.places.push_back((origin.seq, Place::Write));
+        self.lane_mut(origin.conn).places.push_back((origin.seq, Place::Write));
         let nobody: AuthIds = Arc::from([]);
         self.propose(now, tree, (session, 0), &nobody, &Request::CreateSession { timeout_ms }, Some(origin));
     }

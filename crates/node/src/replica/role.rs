@@ -107,7 +107,9 @@ impl Replica {
     /// Transactions behind `after` that were not applied are gone.
     pub fn forget(&mut self, after: Zxid) {
         assert_eq!(self.role, Role::Idle, "nothing that was proposed while serving is forgotten");
-        while self.window.pop_back_if(|last| last.header.zxid > after).is_some() {}
+        while self.window.back().is_some_and(|last| last.header.zxid > after) {
+            self.window.pop_back();
+        }
         self.committed = self.committed.min(after);
     }
 
@@ -124,7 +126,9 @@ impl Replica {
         assert_eq!(self.role, Role::Idle, "who serves publishes what it applies");
         let mut changes = Vec::new();
         let mut agrees = true;
-        while let Some(proposed) = self.window.pop_front_if(|next| next.header.zxid <= self.committed) {
+        while self.window.front().is_some_and(|next| next.header.zxid <= self.committed)
+            && let Some(proposed) = self.window.pop_front()
+        {
             tree.apply(&proposed.header, &proposed.txn, &mut changes);
             changes.clear();
             self.stats.applied += 1;

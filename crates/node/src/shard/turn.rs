@@ -87,7 +87,11 @@ impl Shard {
 
     /// True if a turn would do something although no socket is ready: don't wait before it.
     pub fn has_work(&self) -> bool {
-        !self.ready.is_empty() || self.stopped || !self.gone.is_empty() || !self.probes.is_empty() || self.read_once.is_some()
+        !self.ready.is_empty()
+            || self.stopped
+            || !self.gone.is_empty()
+            || !self.probes.is_empty()
+            || self.read_once.is_some()
     }
 
     /// Mutant `Blocking`.
