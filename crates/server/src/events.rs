@@ -130,6 +130,7 @@ fn reason_text(reason: CloseReason) -> String {
         CloseReason::InputLimit => "too many unfinished requests in memory".to_owned(),
         CloseReason::AnswerTooLong => "the answer to one request grew beyond its bound".to_owned(),
         CloseReason::Shutdown => "the server stops".to_owned(),
+        CloseReason::NotServing => "this server is in no quorum at the moment".to_owned(),
         CloseReason::Command => "four-letter word answered".to_owned(),
     }
 }
