@@ -40,36 +40,31 @@ impl core::error::Error for BadEscape {}
 /// # Errors
 /// A malformed `\u` escape.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadEscape> {
-    parse_chars(&bytes.iter().map(|&byte| byte as char).collect::<Vec<char>>())
+    let text: Vec<char> = bytes.iter().map(|&byte| byte as char).collect();
+    entries(&text).collect()
 }
 
-/// As [`parse`], of a text that is not from a file.
-///
-/// # Errors
-/// A malformed `\u` escape.
-pub fn parse_text(text: &str) -> Result<Vec<Entry>, BadEscape> {
-    parse_chars(&text.chars().collect::<Vec<char>>())
-}
-
-fn parse_chars(text: &[char]) -> Result<Vec<Entry>, BadEscape> {
+/// Reads entry by entry, so that who finds one too many or a wrong one can stop there.
+pub fn entries(text: &[char]) -> impl Iterator<Item = Result<Entry, BadEscape>> {
     let mut lines = natural_lines(text).enumerate();
-    let mut entries = Vec::new();
-    while let Some((index, line)) = lines.next() {
-        let line = trim_start(line);
-        if line.is_empty() || matches!(line[0], '#' | '!') {
-            continue;
-        }
-        let mut logical = line.to_vec();
-        while ends_in_odd_backslashes(&logical) {
-            logical.pop();
-            match lines.next() {
-                Some((_, next)) => logical.extend_from_slice(trim_start(next)),
-                None => break,
+    core::iter::from_fn(move || {
+        loop {
+            let (index, line) = lines.next()?;
+            let line = trim_start(line);
+            if line.is_empty() || matches!(line[0], '#' | '!') {
+                continue;
             }
+            let mut logical = line.to_vec();
+            while ends_in_odd_backslashes(&logical) {
+                logical.pop();
+                match lines.next() {
+                    Some((_, next)) => logical.extend_from_slice(trim_start(next)),
+                    None => break,
+                }
+            }
+            return Some(entry(&logical, index + 1));
         }
-        entries.push(entry(&logical, index + 1)?);
-    }
-    Ok(entries)
+    })
 }
 
 fn natural_lines(text: &[char]) -> impl Iterator<Item = &[char]> {
@@ -195,7 +190,8 @@ mod tests {
 
     #[test]
     fn texts_are_unicode() {
-        let entries = parse_text("k=\u{e4}\u{1f600}\\\u{1f600}").unwrap();
+        let text: Vec<char> = "k=\u{e4}\u{1f600}\\\u{1f600}".chars().collect();
+        let entries: Vec<Entry> = entries(&text).map(Result::unwrap).collect();
         assert_eq!(entries[0].value, "\u{e4}\u{1f600}\u{1f600}");
     }
 
@@ -209,7 +205,8 @@ mod tests {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let _ = parse(&bytes);
-            let _ = parse_text(&String::from_utf8_lossy(&bytes));
+            let text: Vec<char> = String::from_utf8_lossy(&bytes).chars().collect();
+            entries(&text).for_each(drop);
         }
     }
 }

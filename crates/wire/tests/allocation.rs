@@ -4,6 +4,8 @@
 
 use ostler_model::OpCode;
 use ostler_wire::client::{ConnectRequest, ReplyHeader, RequestHeader, decode_request};
+use ostler_wire::election::{Handshake, Notification, split_frame};
+use ostler_wire::quorum::{ToLeader, ToLearner};
 use ostler_wire::{peer, txn};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -41,6 +43,15 @@ fn decode(target: &str, bytes: &[u8]) {
             }
         }
         "txn_record" => drop(txn::decode(bytes, LENGTH_MAX)),
+        "to_leader" => drop(ToLeader::decode(bytes, LENGTH_MAX)),
+        "to_learner" => drop(ToLearner::decode(bytes, LENGTH_MAX)),
+        "handshake" => drop(Handshake::decode(bytes)),
+        "notification" => {
+            if let Ok(Some((content, _))) = split_frame(bytes) {
+                drop(Notification::decode(content));
+            }
+            drop(bytes.get(4..).map(Notification::decode));
+        }
         other => panic!("no decoder for {other}"),
     }
 }
@@ -48,7 +59,9 @@ fn decode(target: &str, bytes: &[u8]) {
 #[test]
 fn claims_are_not_believed() {
     let mut decoded = 0;
-    for target in ["connect", "request", "multi", "reply", "txn_record"] {
+    let client = ["connect", "request", "multi", "reply", "txn_record"];
+    let servers = ["to_leader", "to_learner", "handshake", "notification"];
+    for target in client.into_iter().chain(servers) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
         for file in std::fs::read_dir(folder).unwrap() {
             let seed = std::fs::read(file.unwrap().path()).unwrap();

@@ -28,11 +28,14 @@ impl Host {
     /// Empty, not ASCII, or with a character that means something in the configuration's text.
     pub fn new(text: &str) -> Result<Host, EnsembleError> {
         let bad = || EnsembleError::BadHost(text.to_owned());
+        if text.len() > HOST_BYTES_MAX {
+            return Err(bad());
+        }
         if text.contains(':') {
             return ipv6(text).map(Host).ok_or_else(bad);
         }
         let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | '|' | '[' | ']' | ',' | '\\' | '=');
-        if text.is_empty() || text.len() > HOST_BYTES_MAX || !text.chars().all(is_plain) {
+        if text.is_empty() || !text.chars().all(is_plain) {
             return Err(bad());
         }
         Ok(Host(text.to_owned()))
@@ -201,6 +204,7 @@ mod tests {
     #[test]
     fn names_have_a_bound() {
         assert!(Host::new(&"a".repeat(254)).is_ok() && Host::new(&"a".repeat(255)).is_err());
+        assert!(Host::new(&format!("::1%{}", "a".repeat(251))).is_err());
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! files hold (ensemble.md sections 16.1 and 16.3).
 
 use super::{Ensemble, EnsembleError, Member};
-use crate::{ServerId, properties};
+use crate::ServerId;
+use crate::limits::ENSEMBLE_MEMBERS_MAX;
+use crate::properties::{self, Entry};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -19,33 +21,22 @@ impl Ensemble {
     /// # Errors
     /// Any other key, groups and weights, a malformed line, the same id twice.
     pub fn parse(text: &str) -> Result<Ensemble, EnsembleError> {
-        let mut entries = BTreeMap::new();
-        for entry in properties::parse_text(text).map_err(EnsembleError::Escape)? {
-            // The last of several equal keys counts.
-            entries.insert(entry.key, entry.value);
-        }
-        let version = entries.remove(VERSION).map_or(Ok(0), |text| parse_version(&text))?;
-        let mut members = Vec::with_capacity(entries.len());
-        for (key, line) in &entries {
-            if key.starts_with("group") || key.starts_with("weight") {
-                return Err(EnsembleError::Hierarchical(key.clone()));
-            }
-            let id = key.strip_prefix("server.").ok_or_else(|| EnsembleError::UnknownKey(key.clone()))?;
-            members.push(Member::parse(parse_id(id)?, line)?);
-        }
-        Ensemble::new(members, version)
+        Lines::read(text)?.ensemble()
     }
 
     /// Reads a dynamic file, whose version is in its name ([`version_of_file_name`]).
     ///
     /// # Errors
     /// As [`Ensemble::parse`]; the text must not have a version.
+    ///
+    /// # Panics
+    /// The version is negative, which that of a name never is.
     pub fn parse_file(text: &str, version: i64) -> Result<Ensemble, EnsembleError> {
-        let entries = properties::parse_text(text).map_err(EnsembleError::Escape)?;
-        if entries.iter().any(|entry| entry.key == VERSION) {
+        let lines = Lines::read(text)?;
+        if lines.version.is_some() {
             return Err(EnsembleError::VersionInFile);
         }
-        Ok(Ensemble::parse(text)?.with_version(version))
+        Ok(lines.ensemble()?.with_version(version))
     }
 
     /// The text of a dynamic file: lines ordered as texts (server.10 before server.2), no line break at the end.
@@ -57,6 +48,46 @@ impl Ensemble {
             lines.push(format!("{VERSION}={:x}", self.version));
         }
         lines.join("\n")
+    }
+}
+
+/// The lines of a text, each key once.
+struct Lines {
+    /// By id: key and value of a `server.N`.
+    servers: BTreeMap<ServerId, (String, String)>,
+    version: Option<String>,
+}
+
+impl Lines {
+    /// Stops at the first line that does not belong: what a peer sends is no reason to keep much of it.
+    fn read(text: &str) -> Result<Lines, EnsembleError> {
+        let chars: Vec<char> = text.chars().collect();
+        let mut lines = Lines { servers: BTreeMap::new(), version: None };
+        for entry in properties::entries(&chars) {
+            let Entry { key, value, .. } = entry.map_err(EnsembleError::Escape)?;
+            if key == VERSION {
+                lines.version = Some(value);
+                continue;
+            }
+            if key.starts_with("group") || key.starts_with("weight") {
+                return Err(EnsembleError::Hierarchical(key));
+            }
+            let Some(id) = key.strip_prefix("server.") else { return Err(EnsembleError::UnknownKey(key)) };
+            let id = parse_id(id)?;
+            // The last of several equal keys counts, but server.01 is another key than server.1.
+            match lines.servers.insert(id, (key.clone(), value)) {
+                Some((other, _)) if other != key => return Err(EnsembleError::RepeatedServer(id)),
+                _ if lines.servers.len() > ENSEMBLE_MEMBERS_MAX => return Err(EnsembleError::TooManyMembers),
+                _ => {}
+            }
+        }
+        Ok(lines)
+    }
+
+    fn ensemble(&self) -> Result<Ensemble, EnsembleError> {
+        let members = self.servers.iter().map(|(id, (_, line))| Member::parse(*id, line));
+        let version = self.version.as_deref().map_or(Ok(0), parse_version)?;
+        Ensemble::new(members.collect::<Result<Vec<Member>, EnsembleError>>()?, version)
     }
 }
 
@@ -147,6 +178,17 @@ mod tests {
             assert!(error.to_string().contains(expected), "{text:?}: {error}");
             assert!(!error.hint().is_empty());
         }
+    }
+
+    #[test]
+    fn a_text_of_many_lines_is_not_read_to_its_end() {
+        let mut text: String = (0..256).map(|id| format!("server.{id}=h{id}:1:2\n")).collect();
+        text.push_str("server.x=never read");
+        assert_eq!(Ensemble::parse(&text), Err(EnsembleError::TooManyMembers));
+        let text: String = (0..255).map(|id| format!("server.{id}=h{id}:1:2\nserver.{id}=i{id}:1:2\n")).collect();
+        let ensemble = Ensemble::parse(&text).unwrap();
+        assert_eq!(ensemble.members().len(), 255);
+        assert_eq!(ensemble.members()[7].to_string(), "i7:1:2:participant", "the last of equal keys counts");
     }
 
     #[test]

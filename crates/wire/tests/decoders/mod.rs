@@ -8,6 +8,8 @@ use ostler_wire::peer::{self, MultiResult, Reply, WatcherEvent};
 use ostler_wire::txn;
 use std::mem::size_of;
 
+pub mod servers;
+
 const LENGTH_MAX: usize = 1 << 20;
 /// A decoded value may take this many times the bytes it came from: a null string is 4 bytes on the wire and 24 in
 /// memory, an operation of a multiRead 14 and a whole [`Request`], and vectors grow by doubling.
@@ -17,13 +19,18 @@ const GROWTH_MAX: usize = 32;
 pub type Target = fn(&[u8]);
 
 /// Every decoder, by the name of its fuzz target.
-pub const ALL: [(&str, Target); 6] = [
+pub const ALL: [(&str, Target); 11] = [
     ("connect", connect),
     ("request", request),
     ("multi", multi),
     ("reply", reply),
     ("event", event),
     ("txn_record", txn_record),
+    ("to_leader", servers::to_leader),
+    ("to_learner", servers::to_learner),
+    ("handshake", servers::handshake),
+    ("notification", servers::notification),
+    ("ensemble", servers::ensemble),
 ];
 
 /// Both handshake records.
