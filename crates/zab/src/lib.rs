@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod configs;
 mod effect;
 mod event;
 mod history;
