@@ -33,6 +33,11 @@ impl Configs {
         self.committed.voters().chain(self.last_seen.voters()).collect()
     }
 
+    /// True if this server votes in one of them.
+    pub(crate) fn is_voter(&self, server: ServerId) -> bool {
+        self.committed.is_voter(server) || self.last_seen.is_voter(server)
+    }
+
     /// True if the servers for which `has` holds are a quorum of the ensemble in force and, while it changes, of the
     /// next one too.
     pub(crate) fn is_quorum(&self, quirks: &Quirks, mut has: impl FnMut(ServerId) -> bool) -> bool {

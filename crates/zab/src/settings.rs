@@ -87,4 +87,12 @@ pub struct Quirks {
     pub skip_fence: bool,
     /// INV-16: COMMIT is sent as soon as a later transaction has its quorum.
     pub commit_out_of_order: bool,
+    /// BUG-31: the stored vote keeps the epoch of its election.
+    pub vote_keeps_old_epoch: bool,
+    /// BUG-33: a leader that confirmed itself in another round counts as confirmed in this one.
+    pub leader_confirmed_elsewhere: bool,
+    /// E§4.4: followers alone make a newcomer join a leader, who may be dead.
+    pub leader_unconfirmed: bool,
+    /// BUG-38: the first vote of a server in a round stays, later ones are ignored.
+    pub first_vote_stays: bool,
 }
