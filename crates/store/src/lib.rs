@@ -2,7 +2,8 @@
 //!
 //! [`Log`] appends records and makes them durable, [`SnapshotFile`] turns chunks of encoded nodes into a snapshot,
 //! [`recover`] makes a tree of what a directory holds, [`purge`] deletes what is no longer needed, [`DirLock`] keeps
-//! a second server out. All calls block; they belong on the log and snapshot threads. Nothing here decides what a
+//! a second server out. An ensemble member starts with [`recover_member`], keeps its promises in [`EpochFiles`], and
+//! changes its history with [`Log::truncate`] and [`Log::install`], all or nothing. All calls block; they belong on the log and snapshot threads. Nothing here decides what a
 //! transaction does: that is `ostler_tree`.
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,8 @@ mod dirs;
 mod disk;
 mod error;
 pub mod faulty;
+mod files;
+mod history;
 mod lock;
 mod log;
 mod member;
@@ -28,12 +31,15 @@ mod testing;
 pub use dirs::DataDirs;
 pub use disk::{Disk, DiskFile, Entry, RealDisk};
 pub use error::StoreError;
+pub use history::{EpochSpan, History};
 pub use lock::DirLock;
 pub use log::{Appended, Commit, End, Log, LogConfig, LogReader, Record};
-pub use member::{EpochFiles, Epochs};
+pub use member::{EpochFiles, Epochs, Truncation, install, truncate};
 pub use names::{log_zxid, snapshot_zxid};
 pub use purge::{Purged, purge};
-pub use recover::{Progress, RecoverOptions, Recovered, RecoveryFacts, recover};
+pub use recover::{
+    MemberOptions, MemberState, Progress, RecoverOptions, Recovered, RecoveryFacts, load_upto, recover, recover_member,
+};
 pub use snapshot::{
     Compression, LoadedSnapshot, SealedSnapshot, SnapshotError, SnapshotFile, SnapshotFormat, encode_node,
     encode_snapshot_start, read_snapshot, write_snapshot,

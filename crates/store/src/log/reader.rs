@@ -53,6 +53,8 @@ pub struct LogReader<F> {
     end: End,
     /// Bytes of the unfinished record that the end belongs to.
     end_extent: u64,
+    /// The payload of the last record, in `buffer`.
+    payload: std::ops::Range<usize>,
 }
 
 impl<F: DiskFile> LogReader<F> {
@@ -71,6 +73,7 @@ impl<F: DiskFile> LogReader<F> {
             base: 0,
             end: End::Clean,
             end_extent: 0,
+            payload: 0..0,
         };
         let have = reader.fill(HEADER_BYTES as usize)?;
         if have < HEADER_BYTES as usize {
@@ -123,12 +126,23 @@ impl<F: DiskFile> LogReader<F> {
             return Err(self.corrupt(offset, why, RESTORE));
         }
         self.start += whole;
+        self.payload = payload.clone();
         Ok(Some(Record { offset, payload: &self.buffer[payload] }))
+    }
+
+    /// The payload of the record that [`LogReader::next_record`] returned last.
+    pub(crate) fn last_payload(&self) -> &[u8] {
+        &self.buffer[self.payload.clone()]
     }
 
     /// How the records ended; meaningful once [`LogReader::next_record`] returned `None`.
     pub fn end(&self) -> End {
         self.end
+    }
+
+    /// True if the records ended inside one that was begun.
+    pub(crate) fn ends_torn(&self) -> bool {
+        matches!(self.end, End::Truncated | End::NoEndMark | End::LostSector)
     }
 
     /// Where the next record begins, or would.
@@ -155,6 +169,43 @@ impl<F: DiskFile> LogReader<F> {
             offset += got as u64;
             chunk.resize((chunk.len() * 2).min(*READ_BYTES.end()), 0);
         }
+    }
+
+    /// Whether a lost write explains that the record at `offset` cannot be read: one of the sectors that it lies in, or should,
+    /// holds nothing but zeros from there on, as it did before the write. (Logs only grow, into zeros.) Anything else is
+    /// damage to what was there.
+    pub(crate) fn is_lost_write(&self, offset: u64) -> Result<bool, StoreError> {
+        let mut head = [0; RECORD_HEADER_BYTES];
+        let mut filled = 0;
+        while filled < head.len() {
+            let at = offset + filled as u64;
+            let got = self.file.read_at(at, &mut head[filled..]).map_err(StoreError::io("read", &self.path))?;
+            if got == 0 {
+                // The file ends inside: the length was lost, too.
+                return Ok(true);
+            }
+            filled += got;
+        }
+        let len = i32::from_be_bytes([head[8], head[9], head[10], head[11]]);
+        let len = usize::try_from(len).ok().filter(|len| *len <= self.length_max).unwrap_or(0);
+        let end = (offset + (RECORD_HEADER_BYTES + len + 1) as u64).next_multiple_of(SECTOR_BYTES);
+        let mut at = offset;
+        while at < end {
+            let sector_end = (at + 1).next_multiple_of(SECTOR_BYTES);
+            let mut sector = vec![0; (sector_end - at) as usize];
+            let got = self.file.read_at(at, &mut sector).map_err(StoreError::io("read", &self.path))?;
+            if sector[..got].iter().all(|byte| *byte == 0) {
+                return Ok(true);
+            }
+            at = sector_end;
+        }
+        Ok(false)
+    }
+
+    /// Ends the file at `offset`, durably. It must have been opened for writing, and nothing is read any more.
+    pub(crate) fn cut(mut self, offset: u64) -> Result<(), StoreError> {
+        self.file.set_len(offset).map_err(StoreError::io("cut", &self.path))?;
+        self.sync()
     }
 
     /// Makes what was read durable: it may have been in memory only when the writer died.

@@ -112,6 +112,8 @@ pub struct Log<D: Disk> {
     buffer: Vec<u8>,
     trigger: Trigger,
     last: Option<Zxid>,
+    /// Each record must follow the one before directly.
+    adjacent: bool,
     /// Records since the last commit.
     records: usize,
     sync_time: Duration,
@@ -131,10 +133,17 @@ impl<D: Disk> Log<D> {
             buffer: Vec::new(),
             trigger,
             last: None,
+            adjacent: false,
             records: 0,
             sync_time: Duration::ZERO,
             failed: false,
         }
+    }
+
+    /// The log of an ensemble member whose history ends at `last`: every record must follow directly. `None`: the member has no
+    /// history that it may go on with, and appends nothing before [`Log::install`].
+    pub fn after(disk: D, config: LogConfig, last: Option<Zxid>) -> Log<D> {
+        Log { last, adjacent: true, ..Log::new(disk, config) }
     }
 
     /// The settings.
@@ -150,9 +159,14 @@ impl<D: Disk> Log<D> {
     /// Any failed disk call; after that every call answers [`StoreError::LogFailed`].
     ///
     /// # Panics
-    /// If `zxid` is not above that of the record before, or the payload is empty: both would make the log unreadable.
+    /// If `zxid` is not above that of the record before (in the log of a member: does not follow it directly), or the
+    /// payload is empty: all of that would make the log unreadable.
     pub fn append(&mut self, zxid: Zxid, payload: &[u8]) -> Result<Appended, StoreError> {
         assert!(self.last.is_none_or(|last| last < zxid), "log records come in the order of their zxids");
+        assert!(
+            !self.adjacent || self.last.is_some_and(|last| last.is_followed_by(zxid)),
+            "the history of a member has no holes"
+        );
         assert!(!payload.is_empty(), "an empty record would read as the end of the log");
         self.check()?;
         self.last = Some(zxid);
@@ -175,6 +189,35 @@ impl<D: Disk> Log<D> {
     /// Bytes appended and not yet handed to the disk.
     pub fn buffered_bytes(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// What was appended and not committed is not wanted any more.
+    pub(crate) fn forget_buffer(&mut self) {
+        self.buffer.clear();
+        self.records = 0;
+    }
+
+    /// Runs a change of the files on disk. If it says where the history ends now, the current file is left and the next
+    /// record begins a new one behind that. Nothing may be buffered.
+    pub(crate) fn change_history<T>(
+        &mut self,
+        change: impl FnOnce(&D) -> Result<(T, Option<Zxid>), StoreError>,
+    ) -> Result<T, StoreError> {
+        self.check()?;
+        assert!(self.buffer.is_empty(), "records that wait for the disk would be written behind the change");
+        match change(&self.disk) {
+            Ok((result, end)) => {
+                if end.is_some() {
+                    self.open = None;
+                    self.last = end;
+                }
+                Ok(result)
+            }
+            Err(error) => {
+                self.failed = true;
+                Err(error)
+            }
+        }
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -12,12 +12,25 @@ pub(super) struct Digests {
     /// While the tree mixes states (a fuzzy snapshot, records up to this one missing) there is nothing to compare; at this
     /// zxid it must have the digest of the snapshot.
     fuzzy_until: Option<(Zxid, TxnDigest)>,
+    /// A snapshot that came from a leader does not say until where it is fuzzy: up to the first match nothing is known. The
+    /// first mismatch meanwhile.
+    unsettled: Option<Option<Zxid>>,
 }
 
 impl Digests {
     /// `section`: the digest section of a snapshot.
     pub(super) fn new(config: &TreeConfig, section: Option<(Zxid, TxnDigest)>) -> Digests {
-        Digests { enabled: config.digest, fuzzy_until: section.filter(|_| config.digest) }
+        Digests { enabled: config.digest, fuzzy_until: section.filter(|_| config.digest), unsettled: None }
+    }
+
+    /// Mismatches count only once a digest has matched.
+    pub(super) fn wait_for_a_match(&mut self) {
+        self.unsettled = Some(None);
+    }
+
+    /// The snapshot contains parts of a transaction that the log did not supply.
+    pub(super) fn lacks(&self) -> Option<Zxid> {
+        self.fuzzy_until.map(|(zxid, _)| zxid)
     }
 
     /// The tree as the snapshot gave it.
@@ -49,13 +62,21 @@ impl Digests {
                 }
                 self.fuzzy_until = None;
             }
-            (None, Some(digest)) => compare(tree, digest, facts),
+            (None, Some(digest)) => match &mut self.unsettled {
+                None => compare(tree, digest, facts),
+                Some(_) if digest.tree_digest == tree.digest() => self.unsettled = None,
+                Some(first) => _ = first.get_or_insert(tree.zxid()),
+            },
             (None, None) => {}
         }
     }
 
     /// The whole log was replayed.
     pub(super) fn at_end(&self, tree: &Tree, facts: &mut RecoveryFacts) {
+        if let Some(Some(first)) = self.unsettled {
+            facts.digest_mismatches += 1;
+            facts.first_mismatch.get_or_insert(first);
+        }
         if let Some((zxid, _)) = self.fuzzy_until {
             facts.warnings.push(format!(
                 "the logs end at {}, but the snapshot contains changes up to {zxid}: logged transactions are missing",

@@ -6,13 +6,17 @@
 //! was started again); and none at all in a fresh directory.
 
 mod digests;
+mod member;
 mod replay;
 mod snapshots;
 #[cfg(test)]
 mod tests;
 
+pub use member::{MemberOptions, MemberState, load_upto, recover_member};
 pub(crate) use snapshots::is_valid;
 
+use crate::files::logs;
+use crate::member::pending;
 use crate::names::is_unfinished;
 use crate::{DataDirs, Disk, SnapshotFormat, StoreError, write_snapshot};
 use digests::Digests;
@@ -127,9 +131,28 @@ pub fn recover<D: Disk>(
     options: &RecoverOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, StoreError> {
-    let mut recovery = Recovery { disk, dirs, options, progress, facts: RecoveryFacts::default() };
-    let tree = recovery.run()?;
+    let mut recovery = Recovery::new(disk, dirs, options, progress, Purpose::Standalone);
+    let mut tree = recovery.read()?;
+    recovery.facts.orphans_removed = tree.delete_orphan_ephemerals();
+    recovery.complete(&tree)?;
     Ok(Recovered { tree, facts: recovery.facts })
+}
+
+/// What the tree is read for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    /// To serve alone: what is damaged is refused.
+    Standalone,
+    /// To join an ensemble: what is damaged can be had from the leader.
+    Member,
+    /// To have the state at a zxid while the log is open: nothing on disk is touched.
+    UpTo(Zxid),
+}
+
+impl Purpose {
+    fn ends_before(self, zxid: Zxid) -> bool {
+        matches!(self, Purpose::UpTo(upto) if zxid > upto)
+    }
 }
 
 /// A recovery under way.
@@ -138,36 +161,57 @@ struct Recovery<'a, D: Disk> {
     dirs: &'a DataDirs,
     options: &'a RecoverOptions,
     progress: &'a mut dyn FnMut(Progress),
+    purpose: Purpose,
     facts: RecoveryFacts,
+    /// Where the history of a member breaks off.
+    hole: Option<StoreError>,
+    /// A member has no database and may not make one.
+    untrusted: bool,
 }
 
-impl<D: Disk> Recovery<'_, D> {
-    fn run(&mut self) -> Result<Tree, StoreError> {
+impl<'a, D: Disk> Recovery<'a, D> {
+    fn new(
+        disk: &'a D,
+        dirs: &'a DataDirs,
+        options: &'a RecoverOptions,
+        progress: &'a mut dyn FnMut(Progress),
+        purpose: Purpose,
+    ) -> Recovery<'a, D> {
+        let facts = RecoveryFacts::default();
+        Recovery { disk, dirs, options, progress, purpose, facts, hole: None, untrusted: false }
+    }
+
+    fn read(&mut self) -> Result<Tree, StoreError> {
+        pending::finish(self.disk, self.dirs, self.options.length_max, &mut self.facts.warnings)?;
         self.remove_unfinished()?;
-        let mut tree = match self.load_snapshot()? {
+        let tree = match self.load_snapshot()? {
             Some((mut tree, mut digests)) => {
                 self.replay(&mut tree, &mut digests)?;
                 tree
             }
             None => self.without_snapshot()?,
         };
-        tree.finish_replay()?;
+        if self.hole.is_none() {
+            tree.finish_replay()?;
+        }
         self.facts.zxid = tree.zxid();
         self.facts.digest = tree.digest();
-        self.facts.orphans_removed = tree.delete_orphan_ephemerals();
+        Ok(tree)
+    }
+
+    /// The names that were read are durable, a new database gets its first snapshot, and the marker is used up.
+    fn complete(&mut self, tree: &Tree) -> Result<(), StoreError> {
         self.sync_dirs()?;
         if self.facts.created {
-            write_snapshot(self.disk, self.dirs, &tree, self.options.format)?;
+            write_snapshot(self.disk, self.dirs, tree, self.options.format)?;
         }
-        self.remove_initialize()?;
-        Ok(tree)
+        self.remove_initialize()
     }
 
     /// Nothing to begin with (storage.md section 6.2).
     fn without_snapshot(&mut self) -> Result<Tree, StoreError> {
         let mut tree = Tree::new(self.options.tree);
-        let logs = self.logs()?;
-        if !logs.is_empty() {
+        if !logs(self.disk, self.dirs)?.is_empty() {
             if !self.options.trust_empty {
                 return Err(StoreError::LogsWithoutSnapshot {
                     logs: self.dirs.logs(),
@@ -178,10 +222,18 @@ impl<D: Disk> Recovery<'_, D> {
                 "{} holds no snapshot; everything is replayed from the logs because of snapshot.trust.empty",
                 self.dirs.snapshots().display()
             ));
+            if self.purpose == Purpose::Member {
+                // So that the directory is like any other from now on.
+                write_snapshot(self.disk, self.dirs, &tree, self.options.format)?;
+            }
             self.replay(&mut tree, &mut Digests::new(&self.options.tree, None))?;
             return Ok(tree);
         }
         if !self.options.autocreate && self.initialize_files()?.is_empty() {
+            if self.purpose == Purpose::Member {
+                self.untrusted = true;
+                return Ok(tree);
+            }
             return Err(StoreError::NoDatabase {
                 dir: self.dirs.snapshots(),
                 marker: self.dirs.data_dir().join(INITIALIZE),

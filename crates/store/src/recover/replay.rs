@@ -1,8 +1,8 @@
 //! Replaying the logs behind a snapshot (storage.md sections 3.5 and 6.3, rules.md 1.6).
 
-use super::{Digests, Progress, Recovery};
-use crate::log::{HEADER_BYTES, LENGTH, RESTORE};
-use crate::names::log_zxid;
+use super::{Digests, Progress, Purpose, Recovery};
+use crate::files::{logs, retain_after};
+use crate::log::{HEADER_BYTES, LENGTH, RESTORE, record_zxid};
 use crate::{Disk, DiskFile, End, Entry, LogReader, StoreError};
 use ostler_model::{Zxid, limits};
 use ostler_tree::{Change, Tree};
@@ -12,9 +12,6 @@ use std::path::Path;
 
 /// Records between two calls of the progress callback.
 const PROGRESS_RECORDS: u64 = 10_000;
-/// Where the zxid stands in a payload, and how long the header is.
-const ZXID_AT: usize = 12;
-const TXN_HEADER_BYTES: usize = 32;
 
 /// The state of a replay.
 struct Replay<'t> {
@@ -30,19 +27,11 @@ struct Replay<'t> {
     accepted: Option<Zxid>,
     bytes_before: u64,
     bytes_total: u64,
+    /// A whole record holds what this server does not understand.
+    undecodable: bool,
 }
 
 impl<D: Disk> Recovery<'_, D> {
-    /// Log files, oldest first. Files of the same zxid (`log.1`, `log.1.bak`) in the order of their names.
-    pub(super) fn logs(&self) -> Result<Vec<(Zxid, Entry)>, StoreError> {
-        let dir = self.dirs.logs();
-        let entries = self.disk.list(&dir).map_err(StoreError::io("list the directory", &dir))?;
-        let mut logs: Vec<(Zxid, Entry)> =
-            entries.into_iter().filter_map(|entry| Some((log_zxid(&entry.name)?, entry))).collect();
-        logs.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
-        Ok(logs)
-    }
-
     /// Applies everything that follows the tree.
     pub(super) fn replay(&mut self, tree: &mut Tree, digests: &mut Digests) -> Result<(), StoreError> {
         let (result, time) = self.timed(|recovery| recovery.replay_files(tree, digests));
@@ -51,12 +40,14 @@ impl<D: Disk> Recovery<'_, D> {
     }
 
     fn replay_files(&mut self, tree: &mut Tree, digests: &mut Digests) -> Result<(), StoreError> {
-        let mut logs = self.logs()?;
-        self.remove_empty_newest(&mut logs)?;
+        let mut logs = logs(self.disk, self.dirs)?;
+        if let Purpose::UpTo(upto) = self.purpose {
+            logs.retain(|(zxid, _)| *zxid <= upto);
+        } else {
+            self.remove_empty_newest(&mut logs)?;
+        }
         let last = tree.zxid();
-        // The greatest name that is not above the next zxid, and everything behind it.
-        let begin = logs.iter().map(|(zxid, _)| *zxid).filter(|zxid| zxid.0 <= last.0.saturating_add(1)).max();
-        logs.retain(|(zxid, _)| begin.is_none_or(|begin| *zxid >= begin));
+        retain_after(&mut logs, last);
         let bytes_total = logs.iter().map(|(_, entry)| entry.len).sum();
         let mut replay = Replay {
             tree,
@@ -67,13 +58,22 @@ impl<D: Disk> Recovery<'_, D> {
             accepted: None,
             bytes_before: 0,
             bytes_total,
+            undecodable: false,
         };
         let newest = logs.last().map(|(_, entry)| entry.name.clone());
         for (zxid, entry) in &logs {
-            self.replay_file(&mut replay, *zxid, &entry.name, newest.as_ref() == Some(&entry.name))?;
+            let replayed = self.replay_file(&mut replay, *zxid, &entry.name, newest.as_ref() == Some(&entry.name));
+            match replayed {
+                Err(error) if self.purpose == Purpose::Member && replay.is_hole(&error) => {
+                    self.hole = Some(error);
+                    break;
+                }
+                other => other?,
+            }
             replay.bytes_before += entry.len;
         }
         replay.digests.at_end(replay.tree, &mut self.facts);
+        self.note_lost_tail(replay.digests, replay.last);
         self.facts.log_files = logs.len();
         Ok(())
     }
@@ -91,33 +91,58 @@ impl<D: Disk> Recovery<'_, D> {
 
     fn replay_file(&mut self, replay: &mut Replay<'_>, zxid: Zxid, name: &str, newest: bool) -> Result<(), StoreError> {
         let path = self.dirs.logs().join(name);
-        let open = if newest { self.disk.open_to_write(&path) } else { self.disk.open(&path) };
+        let running = matches!(self.purpose, Purpose::UpTo(_));
+        let open = if newest && !running { self.disk.open_to_write(&path) } else { self.disk.open(&path) };
         let file = open.map_err(StoreError::io("open", &path))?;
-        let mut reader = LogReader::open(file, &path, self.options.length_max)?;
+        let mut reader = match LogReader::open(file, &path, self.options.length_max) {
+            Err(StoreError::Corrupt { .. }) if newest && self.remove_blank(&path)? => return Ok(()),
+            other => other?,
+        };
         // The name promises the first record, even if that was never written.
         if zxid > replay.last {
             self.check_adjacent(replay, zxid, HEADER_BYTES, &path)?;
         }
         let mut repeated = 0_u64;
-        while let Some(record) = reader.next_record()? {
-            let offset = record.offset;
-            let Some(zxid) = record_zxid(record.payload) else {
-                let why = format!("a record of {} bytes is too short", record.payload.len());
+        let mut torn = false;
+        loop {
+            let next = reader.next_record().map(|record| record.map(|record| record.offset));
+            let offset = match next {
+                Ok(Some(offset)) => offset,
+                Ok(None) => break,
+                Err(StoreError::Corrupt { offset, .. }) if self.is_lost_write(&reader, offset, newest)? => {
+                    torn = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let payload = reader.last_payload();
+            let Some(zxid) = record_zxid(payload) else {
+                let why = format!("a record of {} bytes is too short", payload.len());
                 return Err(reader.corrupt(offset, why, RESTORE));
             };
+            if self.purpose.ends_before(zxid) {
+                return Ok(());
+            }
             if zxid <= replay.last {
                 repeated += u64::from(zxid > self.facts.snapshot_zxid);
                 continue;
             }
             self.check_adjacent(replay, zxid, offset, &path)?;
-            let decoded = match decode(record.payload, self.options.length_max) {
+            let decoded = match decode(payload, self.options.length_max) {
                 Ok(decoded) => decoded,
-                Err(error) => return Err(undecodable(&reader, offset, zxid, error)),
+                Err(error) => {
+                    replay.undecodable = true;
+                    return Err(undecodable(&reader, offset, zxid, error));
+                }
             };
             replay.changes.clear();
+            let mismatches = self.facts.digest_mismatches;
+            let before = std::mem::replace(&mut replay.last, zxid);
             replay.tree.apply(&decoded.header, &decoded.txn, &mut replay.changes);
-            replay.last = zxid;
             replay.digests.after_record(replay.tree, decoded.digest, &mut self.facts);
+            if mismatches == 0 && self.facts.digest_mismatches > 0 {
+                self.check_epoch_start(before, zxid, offset, &path)?;
+            }
             self.facts.records += 1;
             if self.facts.records.is_multiple_of(PROGRESS_RECORDS) {
                 self.tell(replay, reader.offset());
@@ -130,9 +155,23 @@ impl<D: Disk> Recovery<'_, D> {
             ));
         }
         self.tell(replay, reader.offset());
-        replay.previous_end = self.judge_end(&mut reader, name, newest)?;
+        if running {
+            return Ok(());
+        }
+        if !torn {
+            torn = self.has_lost_writes(&mut reader, newest)?;
+        }
+        if torn {
+            self.facts.torn_tail = Some((name.to_owned(), reader.offset()));
+        } else {
+            replay.previous_end = self.judge_end(&mut reader, name, newest)?;
+        }
         if newest && replay.last > self.facts.snapshot_zxid {
             reader.write_again(limits::OUTSTANDING_BYTES_MAX as u64)?;
+        }
+        if torn {
+            let end = reader.offset();
+            return reader.cut(end);
         }
         reader.sync()
     }
@@ -152,6 +191,16 @@ impl<D: Disk> Recovery<'_, D> {
         let gap =
             StoreError::Gap { file: path.to_owned(), offset, last: replay.last, next, why: replay.previous_end.take() };
         self.accept(gap)
+    }
+
+    /// Between two epochs the numbers do not tell whether the end of the first one is missing. A digest that matched up to
+    /// there and does not at the first transaction of the next one does.
+    fn check_epoch_start(&self, last: Zxid, next: Zxid, offset: u64, path: &Path) -> Result<(), StoreError> {
+        if self.purpose != Purpose::Member || last.epoch() == next.epoch() || self.options.accept_gap {
+            return Ok(());
+        }
+        let why = Some("the digest shows it".to_owned());
+        Err(StoreError::Gap { file: path.to_owned(), offset, last, next, why })
     }
 
     /// Decides what the end of a file is. `Some`: it did not end well, which matters only if the next file does not go on
@@ -183,9 +232,9 @@ impl<D: Disk> Recovery<'_, D> {
         Ok(Some(end(why.unwrap_or("no more records"))))
     }
 
-    /// With `accept_gap` what Apache overlooks is a warning.
+    /// With `accept_gap` what Apache overlooks is a warning; a member never joins over a hole.
     fn accept(&mut self, error: StoreError) -> Result<(), StoreError> {
-        if !self.options.accept_gap {
+        if !self.options.accept_gap || self.purpose == Purpose::Member {
             return Err(error);
         }
         let text = error.to_string();
@@ -204,11 +253,14 @@ impl<D: Disk> Recovery<'_, D> {
     }
 }
 
-/// The zxid of a payload that is long enough to have a header.
-fn record_zxid(payload: &[u8]) -> Option<Zxid> {
-    let header: &[u8; TXN_HEADER_BYTES] = payload.first_chunk()?;
-    let zxid = header[ZXID_AT..ZXID_AT + 8].try_into().expect("a range of 8 bytes");
-    Some(Zxid(i64::from_be_bytes(zxid)))
+impl Replay<'_> {
+    /// True for what a member answers with a copy of the leader's history. A record that is whole and cannot be understood is
+    /// none of it: the leader would send it again.
+    fn is_hole(&self, error: &StoreError) -> bool {
+        let damage =
+            matches!(error, StoreError::Gap { .. } | StoreError::BytesBehindEnd { .. } | StoreError::Corrupt { .. });
+        damage && !self.undecodable
+    }
 }
 
 fn undecodable<F: DiskFile>(reader: &LogReader<F>, offset: u64, zxid: Zxid, error: DecodeError) -> StoreError {

@@ -1,6 +1,7 @@
 //! Which snapshot to begin with (storage.md section 6.1): the newest that reads well; each failure starts clean.
 
-use super::{Digests, Progress, Recovery};
+use super::{Digests, Progress, Purpose, Recovery};
+use crate::member::pending::is_snapshot_beyond;
 use crate::names::snapshot_zxid;
 use crate::snapshot::{check, open};
 use crate::{Disk, DiskFile, LoadedSnapshot, SnapshotError, StoreError, read_snapshot};
@@ -33,6 +34,9 @@ impl<D: Disk> Recovery<'_, D> {
         self.facts.snapshot_nodes = loaded.nodes;
         self.facts.snapshot_time = time;
         let mut digests = Digests::new(&self.options.tree, loaded.digest);
+        if self.purpose != Purpose::Standalone && loaded.digest.is_none() {
+            digests.wait_for_a_match();
+        }
         digests.after_snapshot(&loaded.tree, &mut self.facts);
         Ok(Some((loaded.tree, digests)))
     }
@@ -45,6 +49,13 @@ impl<D: Disk> Recovery<'_, D> {
             entries.into_iter().filter_map(|entry| Some((snapshot_zxid(&entry.name)?, entry.name))).collect();
         names.sort_by(|a, b| b.cmp(a));
         let mut candidates = Vec::new();
+        if let Purpose::UpTo(upto) = self.purpose {
+            for (zxid, name) in std::mem::take(&mut names) {
+                if !is_snapshot_beyond(self.disk, &dir.join(&name), zxid, upto)? {
+                    names.push((zxid, name));
+                }
+            }
+        }
         for (zxid, name) in names {
             let checked = self.disk.open(&dir.join(&name)).and_then(|file| check(&file, &name));
             match checked {
@@ -69,8 +80,10 @@ impl<D: Disk> Recovery<'_, D> {
         let mut tell = |nodes| progress(Progress { nodes, records: 0, bytes: read.get(), bytes_total });
         let loaded = read_snapshot(&mut stream, self.options.tree, zxid, self.options.length_max, &mut tell)?;
         drop(stream);
-        // It may have been in memory only when its writer died.
-        file.sync()?;
+        if !matches!(self.purpose, Purpose::UpTo(_)) {
+            // It may have been in memory only when its writer died.
+            file.sync()?;
+        }
         Ok(loaded)
     }
 
@@ -82,7 +95,7 @@ impl<D: Disk> Recovery<'_, D> {
         candidates.is_empty() && invalid.iter().all(|(name, _)| snapshot_zxid(name) == Some(Zxid::ZERO))
     }
 
-    fn no_valid_snapshot(&self) -> StoreError {
+    pub(super) fn no_valid_snapshot(&self) -> StoreError {
         let facts = &self.facts;
         let tried = facts.rejected_snapshots.iter().chain(&facts.invalid_snapshots);
         let tried = tried.map(|(name, why)| format!("{name}: {why}")).collect();

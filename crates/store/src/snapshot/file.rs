@@ -41,7 +41,10 @@ impl Default for SnapshotFormat {
 pub struct SnapshotFile<D: Disk> {
     disk: D,
     dir: PathBuf,
+    zxid: Zxid,
     name: String,
+    /// Its name while it grows.
+    unfinished: String,
     file: D::File,
     /// Bytes in the file.
     len: u64,
@@ -56,7 +59,9 @@ pub struct SnapshotFile<D: Disk> {
 pub struct SealedSnapshot<D: Disk> {
     disk: D,
     dir: PathBuf,
-    unfinished: PathBuf,
+    zxid: Zxid,
+    unfinished: String,
+    name: String,
     path: PathBuf,
     len: u64,
     end: Zxid,
@@ -68,12 +73,48 @@ impl<D: Disk> SnapshotFile<D> {
     /// # Errors
     /// A failed disk call; the same holds for all methods. The leftover is removed by the next recovery.
     pub fn create(disk: &D, dirs: &DataDirs, zxid: Zxid, format: SnapshotFormat) -> Result<Self, StoreError> {
-        let dir = dirs.snapshots();
         let name = snapshot_name(zxid, format.compression);
-        let path = dir.join(unfinished_name(&name));
+        let unfinished = unfinished_name(&name);
+        Self::create_as(disk, dirs, zxid, format, name, unfinished)
+    }
+
+    /// The same for a snapshot that comes from the leader, under a name of its own until it is installed: one of this
+    /// server's own may be under way at the same zxid.
+    #[allow(dead_code, reason = "the receiver of snapshots comes next")]
+    pub(crate) fn create_received(
+        disk: &D,
+        dirs: &DataDirs,
+        zxid: Zxid,
+        format: SnapshotFormat,
+    ) -> Result<Self, StoreError> {
+        let name = snapshot_name(zxid, format.compression);
+        let unfinished = unfinished_name(&format!("received.{name}"));
+        Self::create_as(disk, dirs, zxid, format, name, unfinished)
+    }
+
+    fn create_as(
+        disk: &D,
+        dirs: &DataDirs,
+        zxid: Zxid,
+        format: SnapshotFormat,
+        name: String,
+        unfinished: String,
+    ) -> Result<Self, StoreError> {
+        let dir = dirs.snapshots();
+        let path = dir.join(&unfinished);
         let file = disk.create(&path).map_err(StoreError::io("create", path))?;
-        let encoder = Encoder::new(format.compression);
-        Ok(SnapshotFile { disk: disk.clone(), dir, name, file, len: 0, format, checksum: Adler32::new(), encoder })
+        Ok(SnapshotFile {
+            disk: disk.clone(),
+            dir,
+            zxid,
+            name,
+            unfinished,
+            file,
+            len: 0,
+            format,
+            checksum: Adler32::new(),
+            encoder: Encoder::new(format.compression),
+        })
     }
 
     /// Appends encoded bytes: first those of [`crate::encode_snapshot_start`], then nodes, cut anywhere.
@@ -114,7 +155,16 @@ impl<D: Disk> SnapshotFile<D> {
         self.flush()?;
         self.file.sync().map_err(StoreError::io("sync", &unfinished))?;
         let path = self.dir.join(&self.name);
-        Ok(SealedSnapshot { disk: self.disk, dir: self.dir, unfinished, path, len: self.len, end })
+        Ok(SealedSnapshot {
+            disk: self.disk,
+            dir: self.dir,
+            zxid: self.zxid,
+            unfinished: self.unfinished,
+            name: self.name,
+            path,
+            len: self.len,
+            end,
+        })
     }
 
     /// Throws the file away.
@@ -142,7 +192,7 @@ impl<D: Disk> SnapshotFile<D> {
     }
 
     fn unfinished(&self) -> PathBuf {
-        self.dir.join(unfinished_name(&self.name))
+        self.dir.join(&self.unfinished)
     }
 }
 
@@ -154,7 +204,8 @@ impl<D: Disk> SealedSnapshot<D> {
     /// # Errors
     /// A failed disk call; the same holds for [`SealedSnapshot::discard`].
     pub fn publish(self) -> Result<u64, StoreError> {
-        self.disk.rename(&self.unfinished, &self.path).map_err(StoreError::io("rename a snapshot to", &self.path))?;
+        let unfinished = self.dir.join(&self.unfinished);
+        self.disk.rename(&unfinished, &self.path).map_err(StoreError::io("rename a snapshot to", &self.path))?;
         self.disk.sync_dir(&self.dir).map_err(StoreError::io("sync the directory", &self.dir))?;
         Ok(self.len)
     }
@@ -164,7 +215,18 @@ impl<D: Disk> SealedSnapshot<D> {
     /// # Errors
     /// As [`SealedSnapshot::publish`].
     pub fn discard(self) -> Result<(), StoreError> {
-        self.disk.remove(&self.unfinished).map_err(StoreError::io("remove", &self.unfinished))
+        let unfinished = self.dir.join(&self.unfinished);
+        self.disk.remove(&unfinished).map_err(StoreError::io("remove", &unfinished))
+    }
+
+    /// The zxid of its name.
+    pub fn zxid(&self) -> Zxid {
+        self.zxid
+    }
+
+    /// The names it has and gets.
+    pub(crate) fn into_names(self) -> (String, String) {
+        (self.unfinished, self.name)
     }
 
     /// The tree's zxid at the end of the walk.

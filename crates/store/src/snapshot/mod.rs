@@ -9,6 +9,7 @@ mod encode;
 mod file;
 mod read;
 mod source;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use encode::{encode_node, encode_snapshot_start};
 pub use file::{SealedSnapshot, SnapshotFile, SnapshotFormat, write_snapshot};
 pub use read::{LoadedSnapshot, SnapshotError, read_snapshot};
 pub(crate) use source::{check, open};
+pub(crate) use tail::end_zxid;
 
 /// `ZKSN`.
 const MAGIC: [u8; 4] = *b"ZKSN";

@@ -14,15 +14,24 @@ pub struct Model {
     rng: Rng,
     config: TreeConfig,
     tree: Tree,
-    /// Payload of the record of each zxid, from 1 on.
-    records: Vec<Vec<u8>>,
+    /// All transactions in order.
+    records: Vec<(Zxid, Vec<u8>)>,
+    /// The zxid of the next one.
+    next: Zxid,
     sessions: Vec<SessionId>,
 }
 
 impl Model {
     /// Nothing happened yet.
     pub fn new(seed: u64, config: TreeConfig) -> Model {
-        Model { rng: Rng::new(seed), config, tree: Tree::new(config), records: Vec::new(), sessions: Vec::new() }
+        Model {
+            rng: Rng::new(seed),
+            config,
+            tree: Tree::new(config),
+            records: Vec::new(),
+            next: Zxid(1),
+            sessions: Vec::new(),
+        }
     }
 
     /// The tree after everything so far.
@@ -32,7 +41,7 @@ impl Model {
 
     /// The payload of a record.
     pub fn record(&self, zxid: Zxid) -> &[u8] {
-        &self.records[zxid.0 as usize - 1]
+        &self.records[self.records.binary_search_by_key(&zxid, |(zxid, _)| *zxid).unwrap()].1
     }
 
     /// Forgets what came after `zxid`: it was lost, and something else will happen.
@@ -40,34 +49,71 @@ impl Model {
         if zxid == self.tree.zxid() {
             return;
         }
-        self.records.truncate(zxid.0 as usize);
+        self.records.truncate(self.records.partition_point(|(of, _)| *of <= zxid));
+        self.next = Zxid(self.last().0 + 1);
         let mut tree = Tree::new(self.config);
         self.replay_onto(&mut tree);
         self.sessions = tree.sessions().map(|(id, _)| id).collect();
         self.tree = tree;
     }
 
+    /// The zxid of the last transaction.
+    pub fn last(&self) -> Zxid {
+        self.records.last().map_or(Zxid::ZERO, |(zxid, _)| *zxid)
+    }
+
+    /// All transactions.
+    pub fn history(&self) -> &[(Zxid, Vec<u8>)] {
+        &self.records
+    }
+
+    /// The next transaction is the first of this epoch.
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        assert!(epoch > self.last().epoch());
+        self.next = Zxid::new(epoch, 1);
+    }
+
+    /// Forgets everything and takes over another history.
+    pub fn take_over(&mut self, records: &[(Zxid, Vec<u8>)]) {
+        self.records = records.to_vec();
+        self.next = Zxid(self.last().0 + 1);
+        let mut tree = Tree::new(self.config);
+        self.replay_onto(&mut tree);
+        self.sessions = tree.sessions().map(|(id, _)| id).collect();
+        self.tree = tree;
+    }
+
+    /// The tree at `zxid`.
+    pub fn tree_at(&self, zxid: Zxid) -> Tree {
+        let mut tree = Tree::new(self.config);
+        self.replay_until(&mut tree, zxid);
+        tree
+    }
+
     /// Makes the next transaction.
     pub fn step(&mut self) -> Zxid {
-        let zxid = Zxid(self.records.len() as i64 + 1);
+        let zxid = self.next;
         let (session, txn) = self.random_txn();
         let header = TxnHeader { session, cxid: zxid.0 as i32, zxid, time_ms: 1_700_000_000_000 + zxid.0 };
         self.tree.apply(&header, &txn, &mut Vec::new());
         let digest = TxnDigest { version: DIGEST_VERSION, tree_digest: self.tree.digest() };
         let mut payload = Vec::new();
         encode(&mut payload, &header, &txn, Some(digest));
-        self.records.push(payload);
+        self.records.push((zxid, payload));
+        self.next = Zxid(zxid.0 + 1);
         zxid
     }
 
     /// Applies what `tree` is missing.
     pub fn replay_onto(&self, tree: &mut Tree) {
-        self.replay_until(tree, Zxid(self.records.len() as i64));
+        self.replay_until(tree, self.last());
     }
 
     /// Applies what `tree` is missing up to `last`.
     pub fn replay_until(&self, tree: &mut Tree, last: Zxid) {
-        for payload in &self.records[tree.zxid().0 as usize..last.0 as usize] {
+        let missing = |zxid: Zxid| tree.zxid() < zxid && zxid <= last;
+        let missing: Vec<_> = self.records.iter().filter(|(zxid, _)| missing(*zxid)).collect();
+        for (_, payload) in missing {
             let record = decode(payload, 1 << 20).unwrap();
             tree.apply(&record.header, &record.txn, &mut Vec::new());
         }
