@@ -12,6 +12,10 @@ use ostler_tree::{Tree, TreeConfig};
 use ostler_wire::txn::{DIGEST_VERSION, TxnDigest, encode};
 use std::time::Instant;
 
+/// The binary's allocator, so that what is measured is what runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CONFIG: TreeConfig = TreeConfig { seed: 7, digest: true };
 const DIRECTORY_NODES: i64 = 1_000;
 

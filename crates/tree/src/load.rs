@@ -1,9 +1,12 @@
 //! A tree from the parts of a snapshot (storage.md section 4.5), and what is left to do once the log was replayed.
 
-use crate::table::{NodeId, OPEN, UNKNOWN};
-use crate::{NewNode, NodeImage, Store, Tree, TreeConfig, apply, content_crc, in_digest, node_digest};
-use ostler_model::{AclList, SessionId, Txn, TxnHeader, Zxid, open_acl, path};
+use crate::table::{NodeId, OPEN, ROOT, Spot, UNKNOWN};
+use crate::{NodeImage, Store, Tree, TreeConfig, apply, content_crc, in_digest, node_digest};
+use ostler_model::{AclList, SessionId, Txn, TxnHeader, Zxid, path};
 use std::collections::BTreeMap;
+
+/// A guess of the number of nodes is believed up to so many times the nodes that are there already.
+const GUESS_MAX: usize = 8;
 
 /// Why the parts of a snapshot do not make a tree.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -42,10 +45,15 @@ pub struct Loader {
     tree: Tree,
     /// Entries of the tree's ACL table by the ids of the snapshot.
     acls: BTreeMap<i64, u32>,
-    /// The parent of the last node: children mostly come together.
-    parent: (String, NodeId),
-    /// Made once, not for every node.
-    open: AclList,
+    /// The last directory that was needed.
+    dir: String,
+    /// It and its ancestors, innermost last, with the lengths of their paths. Walks write parents before children and
+    /// a directory's children together, so that the next parent is mostly among these or was the last node.
+    open: Vec<(usize, NodeId)>,
+    /// The last node that was read.
+    last: (String, NodeId),
+    /// Scratch.
+    hashes: Vec<u64>,
 }
 
 impl Loader {
@@ -54,7 +62,15 @@ impl Loader {
         let mut tree = Tree::without_nodes(config);
         tree.insert_root();
         tree.set_zxid(zxid);
-        Loader { tree, acls: BTreeMap::new(), parent: (String::new(), crate::table::ROOT), open: open_acl() }
+        let (dir, open, last) = (String::new(), vec![(0, ROOT)], (String::new(), ROOT));
+        Loader { tree, acls: BTreeMap::new(), dir, open, last, hashes: Vec::new() }
+    }
+
+    /// About how many nodes there will be in all, judged by how much was read so far. A wrong guess costs time or
+    /// memory, both little: nothing else depends on it.
+    pub fn expect(&mut self, nodes: u64) {
+        let most = self.tree.node_count() * GUESS_MAX;
+        self.tree.expect_nodes(usize::try_from(nodes).unwrap_or(usize::MAX).min(most));
     }
 
     /// A session and its time-out in ms.
@@ -75,40 +91,98 @@ impl Loader {
     /// # Errors
     /// [`LoadError::NoParent`], [`LoadError::BadPath`].
     pub fn node(&mut self, image: &NodeImage<'_>) -> Result<(), LoadError> {
-        let crc = content_crc(image.path, image.data);
-        let id = match self.place(image.path)? {
-            (_, Some(id)) => {
-                self.replace(id, image, crc);
-                id
+        self.nodes(std::slice::from_ref(image))
+    }
+
+    /// Nodes in the order of the file: as [`Loader::node`] for each of them, but faster.
+    ///
+    /// # Errors
+    /// As [`Loader::node`]; those before the bad one are loaded.
+    pub fn nodes(&mut self, mut images: &[NodeImage<'_>]) -> Result<(), LoadError> {
+        while let Some(first) = images.first() {
+            if first.path.is_empty() {
+                self.replace(ROOT, first);
+                images = &images[1..];
+                continue;
             }
-            (parent, None) => {
-                let new = NewNode { stat: &image.stat, data: image.data, acl: &self.open, crc };
-                self.tree.insert_node(parent, image.path, &new)
-            }
-        };
-        self.tree.count_in_digest(image.path, crc, &image.stat);
-        let entry = if image.acl_id == -1 { OPEN } else { self.acls.get(&image.acl_id).copied().unwrap_or(UNKNOWN) };
-        self.tree.set_loaded_acl(id, entry);
+            let (dir, _) = split(first.path)?;
+            let parent = self.parent(dir).ok_or_else(|| LoadError::NoParent { path: first.path.into() })?;
+            let is_sibling = |image: &&NodeImage<'_>| split(image.path).is_ok_and(|(parent, _)| parent == dir);
+            let siblings;
+            (siblings, images) = images.split_at(images.iter().take_while(is_sibling).count());
+            self.siblings(parent, siblings);
+        }
         Ok(())
     }
 
-    /// Parent and, if it is there already, node for a path.
-    fn place(&mut self, path: &str) -> Result<(NodeId, Option<NodeId>), LoadError> {
-        if path.is_empty() {
-            return Ok((crate::table::ROOT, Some(crate::table::ROOT)));
+    /// Nodes with the same parent.
+    fn siblings(&mut self, parent: NodeId, siblings: &[NodeImage<'_>]) {
+        let mut hashes = std::mem::take(&mut self.hashes);
+        let names = siblings.iter().filter_map(|image| Some(path::split(image.path)?.1));
+        self.tree.warm_hashes(parent, names.clone(), &mut hashes);
+        let mut last = None;
+        for ((image, name), hash) in siblings.iter().zip(names).zip(&hashes) {
+            let id = match self.tree.child_with(*hash, parent, name.as_bytes()) {
+                Some(id) => {
+                    self.replace(id, image);
+                    id
+                }
+                None => self.insert(parent, image, *hash),
+            };
+            last = Some((image.path, id));
         }
-        let Some((parent, name)) = path::split(path).filter(|(_, name)| !name.is_empty()) else {
-            return Err(LoadError::BadPath { path: path.into() });
-        };
-        if self.parent.0 != parent {
-            let id = self.tree.find(parent).ok_or_else(|| LoadError::NoParent { path: path.into() })?;
-            self.parent = (parent.into(), id);
+        if let Some((path, id)) = last {
+            self.last.0.clear();
+            self.last.0.push_str(path);
+            self.last.1 = id;
         }
-        let parent = self.parent.1;
-        Ok((parent, self.tree.child(parent, name.as_bytes())))
+        self.hashes = hashes;
     }
 
-    fn replace(&mut self, id: NodeId, image: &NodeImage<'_>, crc: u32) {
+    /// The node of a directory that children are coming for.
+    fn parent(&mut self, dir: &str) -> Option<NodeId> {
+        if self.last.0 == dir && !dir.is_empty() {
+            // Into the last node, or once more into what is open.
+            if self.open.last().is_none_or(|(_, id)| *id != self.last.1) {
+                self.open.push((dir.len(), self.last.1));
+            }
+        } else {
+            // Up again.
+            while self.open.last().is_some_and(|(len, _)| *len > dir.len()) {
+                self.open.pop();
+            }
+            let len = self.open.last().map(|(len, _)| *len);
+            if len != Some(dir.len()) || self.dir.get(..dir.len()) != Some(dir) {
+                self.open.clear();
+                self.open.push((dir.len(), self.tree.find(dir)?));
+            }
+        }
+        self.dir.clear();
+        self.dir.push_str(dir);
+        self.open.last().map(|(_, id)| *id)
+    }
+
+    fn insert(&mut self, parent: NodeId, image: &NodeImage<'_>, hash: u64) -> NodeId {
+        let crc = content_crc(image.path, image.data);
+        self.tree.count_in_digest(image.path, crc, &image.stat);
+        let acl = self.acl_entry(image);
+        let spot = Spot { parent, path: image.path, hash, acl };
+        let id = self.tree.insert_at(&spot, &image.stat, image.data, crc);
+        if acl == UNKNOWN {
+            self.tree.note_unknown_acl(id);
+        }
+        id
+    }
+
+    /// The entry of a node's ACL, one more use counted.
+    fn acl_entry(&mut self, image: &NodeImage<'_>) -> u32 {
+        let entry = if image.acl_id == -1 { OPEN } else { self.acls.get(&image.acl_id).copied().unwrap_or(UNKNOWN) };
+        self.tree.retain_acl(entry);
+        entry
+    }
+
+    fn replace(&mut self, id: NodeId, image: &NodeImage<'_>) {
+        let crc = content_crc(image.path, image.data);
         let before = self.tree.stat(id);
         if in_digest(image.path) {
             let gone = node_digest(self.tree.crc(id, image.path), &before);
@@ -120,6 +194,12 @@ impl Loader {
         self.tree.set_stat(id, &image.stat);
         self.tree.set_data(id, image.data, crc);
         self.tree.register_owner(id, image.stat.ephemeral_owner);
+        self.tree.count_in_digest(image.path, crc, &image.stat);
+        let acl = self.acl_entry(image);
+        self.tree.set_loaded_acl(id, acl);
+        if acl == UNKNOWN {
+            self.tree.note_unknown_acl(id);
+        }
     }
 
     /// The tree, built-in nodes added if they were missing, quota usage counted anew. Nodes with ACL ids that are not
@@ -128,10 +208,16 @@ impl Loader {
         for entry in self.acls.into_values() {
             self.tree.release_acl(entry);
         }
+        self.tree.settle();
         self.tree.insert_missing_built_ins();
         self.tree.find_quotas();
         self.tree
     }
+}
+
+/// Path of the parent and name of a node that is not the root.
+fn split(path: &str) -> Result<(&str, &str), LoadError> {
+    path::split(path).filter(|(_, name)| !name.is_empty()).ok_or_else(|| LoadError::BadPath { path: path.into() })
 }
 
 impl Tree {

@@ -13,6 +13,7 @@ mod index;
 mod slots;
 
 pub(crate) use acls::{OPEN, UNKNOWN};
+pub(crate) use change::Spot;
 pub(crate) use ext::ChildList;
 pub use slots::NodeId;
 pub(crate) use slots::{NONE, ROOT};
@@ -219,7 +220,11 @@ impl Tree {
 
     /// The child of `parent` with this name.
     pub(crate) fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        let hash = self.index.hash_name(parent.0, name);
+        self.child_with(self.index.hash_name(parent.0, name), parent, name)
+    }
+
+    /// As [`Tree::child`], the name's hash under this parent being known.
+    pub(crate) fn child_with(&self, hash: u64, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let found = self.index.find(hash, |id| {
             let node = self.slots.at(NodeId(id));
             node.parent == parent.0 && self.blobs.get(node.blob()).name == name

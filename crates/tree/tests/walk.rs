@@ -130,14 +130,29 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    fn load(&self) -> Result<Tree, LoadError> {
+    /// Loads it in batches of so many nodes, after each of them guessing that there will be so many in all.
+    fn load(&self, batch: usize, guess: u64) -> Result<Tree, LoadError> {
         let mut loader = Loader::new(CONFIG, self.zxid);
         self.sessions.iter().for_each(|(session, timeout_ms)| loader.session(*session, *timeout_ms));
         self.acls.iter().for_each(|(id, list)| loader.acl(*id, list));
-        for (path, data, acl_id, stat) in &self.nodes {
-            loader.node(&NodeImage { path, data: data.as_deref(), acl_id: *acl_id, stat: *stat })?;
+        for nodes in self.nodes.chunks(batch) {
+            let image = |node| {
+                let (path, data, acl_id, stat): &(String, Option<Vec<u8>>, i64, StoredStat) = node;
+                NodeImage { path, data: data.as_deref(), acl_id: *acl_id, stat: *stat }
+            };
+            loader.nodes(&nodes.iter().map(image).collect::<Vec<_>>())?;
+            loader.expect(guess);
         }
         Ok(loader.finish())
+    }
+
+    /// Other orders with parents before children: level by level, or sorted. Of copies, the last stays the last.
+    fn sort(&mut self, order: u8) {
+        match order {
+            0 => {}
+            1 => self.nodes.sort_by_key(|node| node.0.matches('/').count()),
+            _ => self.nodes.sort_by(|a, b| a.0.cmp(&b.0)),
+        }
     }
 }
 
@@ -174,11 +189,13 @@ proptest! {
         history in histories(),
         before in 0..100_usize,
         pace in proptest::collection::vec((1..6_u8, 0..4_u8), 1..10),
+        (batch, guess, order) in (1..70_usize, 0..2_000_000_u64, 0..3_u8),
     ) {
         let mut live = Tree::new(CONFIG);
-        let snapshot = walk_while_applying(&mut live, &history, before, &pace);
+        let mut snapshot = walk_while_applying(&mut live, &history, before, &pace);
         prop_assert!(snapshot.nodes.iter().all(|(_, _, _, stat)| stat.czxid <= snapshot.zxid));
-        let mut loaded = snapshot.load().unwrap();
+        snapshot.sort(order);
+        let mut loaded = snapshot.load(batch, guess).unwrap();
         for (header, txn) in history.iter().filter(|(header, _)| header.zxid > snapshot.zxid) {
             loaded.apply(header, txn, &mut Vec::new());
         }

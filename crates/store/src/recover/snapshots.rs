@@ -77,7 +77,11 @@ impl<D: Disk> Recovery<'_, D> {
         let read = Rc::default();
         let mut stream = open(&file, name, Rc::clone(&read));
         let progress = &mut *self.progress;
-        let mut tell = |nodes| progress(Progress { nodes, records: 0, bytes: read.get(), bytes_total });
+        let mut tell = |nodes| {
+            progress(Progress { nodes, records: 0, bytes: read.get(), bytes_total });
+            // As many to the byte as before.
+            (u128::from(nodes) * u128::from(bytes_total)).checked_div(read.get().into()).unwrap_or(0) as u64
+        };
         let loaded = read_snapshot(&mut stream, self.options.tree, zxid, self.options.length_max, &mut tell)?;
         drop(stream);
         if !matches!(self.purpose, Purpose::UpTo(_)) {

@@ -7,12 +7,15 @@ use ostler_tree::{LoadError, Loader, NodeImage, Tree, TreeConfig};
 use ostler_wire::jute::{DecodeError, Reader};
 use ostler_wire::txn::{DIGEST_VERSION, TxnDigest};
 use simd_adler32::Adler32;
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 /// Bytes asked for at once: few at first.
 const READ_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
 /// Nodes between two calls of `progress`.
 const PROGRESS_NODES: u64 = 10_000;
+/// Nodes decoded and handed to the loader at once.
+const BATCH_NODES: usize = 64;
 /// Entries of one ACL: more than any frame can carry.
 const ACL_ENTRIES_MAX: i32 = 1 << 20;
 
@@ -47,8 +50,11 @@ pub struct LoadedSnapshot {
     pub digest: Option<(Zxid, TxnDigest)>,
 }
 
+/// Called every now and then with the number of nodes read; answers about how many there will be, 0 = unknown.
+type Tell<'a> = &'a mut dyn FnMut(u64) -> u64;
+
 /// Reads the uncompressed stream of `snapshot.<zxid>`. Strings and buffers above `length_max` are refused. `progress` is
-/// called with the number of nodes every now and then.
+/// called with the number of nodes every now and then, and answers about how many there will be in all (0 = unknown).
 ///
 /// # Errors
 /// Anything that is not a complete snapshot with matching checksums.
@@ -57,7 +63,7 @@ pub fn read_snapshot(
     config: TreeConfig,
     zxid: Zxid,
     length_max: usize,
-    progress: &mut dyn FnMut(u64),
+    progress: Tell<'_>,
 ) -> Result<LoadedSnapshot, SnapshotError> {
     let mut input = Input::new(stream, length_max);
     let mut loader = Loader::new(config, zxid);
@@ -135,20 +141,25 @@ impl<'s> Input<'s> {
         Ok(acl.into())
     }
 
-    fn nodes(&mut self, loader: &mut Loader, progress: &mut dyn FnMut(u64)) -> Result<u64, SnapshotError> {
+    fn nodes(&mut self, loader: &mut Loader, progress: Tell<'_>) -> Result<u64, SnapshotError> {
         let mut nodes: u64 = 0;
-        while self.node(loader)? {
-            nodes += 1;
-            if nodes.is_multiple_of(PROGRESS_NODES) {
-                progress(nodes);
+        while self.need_node()? {
+            let told = nodes / PROGRESS_NODES;
+            let batch = self.batch()?;
+            let images: Vec<_> = batch.iter().map(RawNode::image).collect();
+            loader.nodes(&images)?;
+            nodes += batch.len() as u64;
+            self.start += batch.iter().map(|node| node.len).sum::<usize>();
+            if nodes / PROGRESS_NODES > told {
+                loader.expect(progress(nodes));
             }
         }
         progress(nodes);
         Ok(nodes)
     }
 
-    /// Loads one node; false at the terminator.
-    fn node(&mut self, loader: &mut Loader) -> Result<bool, SnapshotError> {
+    /// Makes sure that one whole node is in the buffer; false at the terminator, which is consumed.
+    fn need_node(&mut self) -> Result<bool, SnapshotError> {
         const WHAT: &str = "the nodes";
         let path_len = self.peek_length(0, WHAT)?.unwrap_or(0);
         self.need(4 + path_len, WHAT)?;
@@ -157,20 +168,26 @@ impl<'s> Input<'s> {
             return Ok(false);
         }
         let data_len = self.peek_length(4 + path_len, WHAT)?;
-        let len = 4 + path_len + 4 + data_len.unwrap_or(0) + 8 + STORED_STAT_BYTES;
-        self.need(len, WHAT)?;
-        let bytes = &self.buffer[self.start..self.start + len];
-        let mut reader = Reader::of_server(bytes, self.length_max);
-        let image = |reader: &mut Reader<'_>, loader: &mut Loader| -> Result<Result<(), LoadError>, DecodeError> {
-            let path = reader.text()?.unwrap_or_default();
-            let data = reader.buffer()?;
-            let acl_id = reader.long()?;
-            let stat = stored_stat(reader)?;
-            Ok(loader.node(&NodeImage { path: &path, data, acl_id, stat }))
-        };
-        image(&mut reader, loader).map_err(|error| decode_error(error, WHAT))??;
-        self.start += len;
+        self.need(4 + path_len + 4 + data_len.unwrap_or(0) + 8 + STORED_STAT_BYTES, WHAT)?;
         Ok(true)
+    }
+
+    /// The nodes that lie in the buffer, up to some: at least the one that [`Input::need_node`] made sure of.
+    fn batch(&self) -> Result<Vec<RawNode<'_>>, SnapshotError> {
+        let mut nodes: Vec<RawNode<'_>> = Vec::with_capacity(BATCH_NODES);
+        let mut rest = &self.buffer[self.start..self.filled];
+        while nodes.len() < BATCH_NODES && !rest.starts_with(&TERMINATOR) {
+            match RawNode::decode(rest, self.length_max) {
+                Ok(node) => {
+                    rest = &rest[node.len..];
+                    nodes.push(node);
+                }
+                // It is cut, or bad: met again as the first of the next batch.
+                Err(_) if !nodes.is_empty() => break,
+                Err(error) => return Err(decode_error(error, "the nodes")),
+            }
+        }
+        Ok(nodes)
     }
 
     /// Compares a seal with what was read before it. The string behind the checksum is "/" in every file there is; Apache does
@@ -286,6 +303,31 @@ impl<'s> Input<'s> {
     fn sum(&mut self) {
         self.checksum.write(&self.buffer[self.summed..self.start]);
         self.summed = self.start;
+    }
+}
+
+/// A node as it lies in the buffer.
+struct RawNode<'a> {
+    path: Cow<'a, str>,
+    data: Option<&'a [u8]>,
+    acl_id: i64,
+    stat: StoredStat,
+    /// Bytes it takes.
+    len: usize,
+}
+
+impl<'a> RawNode<'a> {
+    fn decode(bytes: &'a [u8], length_max: usize) -> Result<RawNode<'a>, DecodeError> {
+        let mut reader = Reader::of_server(bytes, length_max);
+        let path = reader.text()?.unwrap_or_default();
+        let data = reader.buffer()?;
+        let acl_id = reader.long()?;
+        let stat = stored_stat(&mut reader)?;
+        Ok(RawNode { path, data, acl_id, stat, len: bytes.len() - reader.rest().len() })
+    }
+
+    fn image(&self) -> NodeImage<'_> {
+        NodeImage { path: &self.path, data: self.data, acl_id: self.acl_id, stat: self.stat }
     }
 }
 

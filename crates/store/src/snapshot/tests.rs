@@ -20,7 +20,7 @@ fn read(disk: &FaultyDisk, path: &Path) -> Result<LoadedSnapshot, SnapshotError>
     let file = disk.open(path).unwrap();
     assert_eq!(check(&file, name).unwrap(), Ok(()));
     let mut stream = super::open(&file, name, Rc::new(Cell::new(0)));
-    read_snapshot(&mut stream, CONFIG, snapshot_zxid(name).unwrap(), 1 << 20, &mut |_| {})
+    read_snapshot(&mut stream, CONFIG, snapshot_zxid(name).unwrap(), 1 << 20, &mut |_| 0)
 }
 
 /// The uncompressed stream of a tree's snapshot.
@@ -32,7 +32,7 @@ fn stream(tree: &Tree, format: SnapshotFormat) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<LoadedSnapshot, SnapshotError> {
-    read_snapshot(&mut &*bytes, CONFIG, Zxid::ZERO, 1 << 20, &mut |_| {})
+    read_snapshot(&mut &*bytes, CONFIG, Zxid::ZERO, 1 << 20, &mut |_| 0)
 }
 
 #[test]

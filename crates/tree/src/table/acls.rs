@@ -5,6 +5,7 @@
 use super::chunks::Chunks;
 use super::index::Index;
 use core::hash::BuildHasher;
+use foldhash::quality::FixedState;
 use ostler_model::{Acl, AclList, open_acl};
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Acls {
         };
         *self.entries.at_mut(id) = Entry { list: Some(list.clone()), uses: 1, next_free: u32::MAX };
         let entries = &self.entries;
-        self.index.insert(hash, id, |state, id| state.hash_one(&**list_of(entries, id)));
+        self.index.insert(hash, id, |state, ids| hash_lists(state, entries, ids));
         id
     }
 
@@ -82,7 +83,7 @@ impl Acls {
         }
         let hash = self.index.hash_of(&**self.list(id));
         let entries = &self.entries;
-        self.index.remove(hash, id, |state, id| state.hash_one(&**list_of(entries, id)));
+        self.index.remove(hash, id, |state, ids| hash_lists(state, entries, ids));
         *self.entries.at_mut(id) = Entry { list: None, uses: 0, next_free: self.free };
         self.free = id;
     }
@@ -91,6 +92,10 @@ impl Acls {
     pub fn iter(&self) -> impl Iterator<Item = (u32, &AclList)> {
         (UNKNOWN + 1..self.entries.len()).filter_map(|id| Some((id, self.entries.at(id).list.as_ref()?)))
     }
+}
+
+fn hash_lists(state: &FixedState, entries: &Chunks<Entry>, ids: &[u32]) -> Vec<u64> {
+    ids.iter().map(|id| state.hash_one(&**list_of(entries, *id))).collect()
 }
 
 fn list_of(entries: &Chunks<Entry>, id: u32) -> &AclList {

@@ -1,11 +1,22 @@
 //! How the table changes: [`Store`] on slots, extensions, blobs and index.
 
-use super::blobs::Content;
+use super::blobs::{BlobRef, Blobs, Content};
 use super::ext::Ext;
-use super::slots::{NONE, NodeId, ROOT};
-use super::{Tree, acls, index};
+use super::slots::{NONE, NodeId, ROOT, Slots};
+use super::{Tree, index};
 use crate::{NewNode, Store, content_crc, in_digest, node_digest};
+use foldhash::quality::FixedState;
 use ostler_model::{AclList, Owner, SessionId, StoredStat, Zxid};
+
+/// Where a new node belongs, and what is known about it already.
+pub(crate) struct Spot<'a> {
+    pub(crate) parent: NodeId,
+    pub(crate) path: &'a str,
+    /// Of its name under the parent, in the index.
+    pub(crate) hash: u64,
+    /// Entry of its ACL.
+    pub(crate) acl: u32,
+}
 
 impl Store for Tree {
     type Node<'p> = NodeId;
@@ -153,7 +164,8 @@ impl Tree {
     pub(crate) fn insert_root(&mut self) {
         let stat = StoredStat::default();
         let crc = content_crc("", Some(b""));
-        let root = self.insert_slot("", &NewNode { stat: &stat, data: Some(b""), acl: &ostler_model::open_acl(), crc });
+        let acl = self.acls.intern(&ostler_model::open_acl());
+        let root = self.insert_slot("", Some(b""), acl);
         assert_eq!(root, ROOT, "the root is the first node");
         self.extend(ROOT);
         self.count_in_digest("", crc, &stat);
@@ -161,35 +173,56 @@ impl Tree {
 
     /// [`Store::insert`], and the slot it went to.
     pub(crate) fn insert_node(&mut self, parent: NodeId, path: &str, new: &NewNode<'_>) -> NodeId {
-        let (_, name) = path.rsplit_once('/').expect("only the root has no parent, and it is never inserted here");
-        let id = self.insert_slot(name, new);
+        let hash = self.index.hash_name(parent.0, last_part(path).as_bytes());
+        let acl = self.acls.intern(new.acl);
+        self.insert_at(&Spot { parent, path, hash, acl }, new.stat, new.data, new.crc)
+    }
+
+    /// Adds a node where the caller found that it belongs; its use of the ACL's entry is counted already.
+    pub(crate) fn insert_at(&mut self, spot: &Spot<'_>, stat: &StoredStat, data: Option<&[u8]>, crc: u32) -> NodeId {
+        let Spot { parent, path, hash, acl } = *spot;
+        let id = self.insert_slot(last_part(path), data, acl);
         let parent_ext = self.extend(parent);
         let pos = self.exts.at_mut(parent_ext).children.push(id.0);
         let node = self.slots.at_mut(id);
         (node.parent, node.pos) = (parent.0, pos);
-        let hash = self.index.hash_name(parent.0, name.as_bytes());
         let (slots, blobs) = (&self.slots, &self.blobs);
-        self.index.insert(hash, id.0, |state, id| {
-            let node = slots.at(NodeId(id));
-            index::hash_name(state, node.parent, blobs.get(node.blob()).name)
-        });
-        self.count_below(parent, 1, new.data.map_or(0, <[u8]>::len) as i64);
+        self.index.insert(hash, id.0, |state, ids| hash_names(state, slots, blobs, ids));
+        self.count_below(parent, 1, data.map_or(0, <[u8]>::len) as i64);
         self.path_units += utf16_units(path);
-        if !is_plain(new.stat) {
-            self.slots.at_mut(id).ext = self.exts.insert(new.stat.pzxid.0, new.crc);
+        if !is_plain(stat) {
+            self.slots.at_mut(id).ext = self.exts.insert(stat.pzxid.0, crc);
         }
-        self.set_stat(id, new.stat);
-        self.register_owner(id, new.stat.ephemeral_owner);
+        self.set_stat(id, stat);
+        self.register_owner(id, stat.ephemeral_owner);
         id
     }
 
-    fn insert_slot(&mut self, name: &str, new: &NewNode<'_>) -> NodeId {
+    fn insert_slot(&mut self, name: &str, data: Option<&[u8]>, acl: u32) -> NodeId {
         let id = self.slots.alloc();
-        let blob = self.blobs.insert(Content { name: name.as_bytes(), data: new.data });
+        let blob = self.blobs.insert(Content { name: name.as_bytes(), data });
         let node = self.slots.at_mut(id);
         node.set_blob(blob);
-        node.acl = self.acls.intern(new.acl);
+        node.acl = acl;
         id
+    }
+
+    /// Hashes of names under one parent, and the lines of the index that they belong to read into the cache.
+    pub(crate) fn warm_hashes<'n>(&self, parent: NodeId, names: impl Iterator<Item = &'n str>, hashes: &mut Vec<u64>) {
+        hashes.clear();
+        hashes.extend(names.map(|name| self.index.hash_name(parent.0, name.as_bytes())));
+        self.index.warm(hashes);
+    }
+
+    /// So many nodes will be there (see [`index::Index::expect`]).
+    pub(crate) fn expect_nodes(&mut self, nodes: usize) {
+        self.index.expect(nodes);
+    }
+
+    /// All nodes are there.
+    pub(crate) fn settle(&mut self) {
+        let (slots, blobs) = (&self.slots, &self.blobs);
+        self.index.settle(|state, ids| hash_names(state, slots, blobs, ids));
     }
 
     /// The node's extension, made if there is none. Parent and name must be in place.
@@ -221,13 +254,19 @@ impl Tree {
         self.unknown_acls.remove(&id);
     }
 
-    /// Replaces the ACL by one whose entry is known, or by the mark that it is not known yet.
-    pub(crate) fn set_loaded_acl(&mut self, id: NodeId, entry: u32) {
+    /// One more use of an ACL's entry, for a node that comes from a snapshot.
+    pub(crate) fn retain_acl(&mut self, entry: u32) {
         self.acls.retain(entry);
+    }
+
+    /// Replaces the ACL by one whose entry is known; its use is counted already.
+    pub(crate) fn set_loaded_acl(&mut self, id: NodeId, entry: u32) {
         self.set_acl_entry(id, entry);
-        if entry == acls::UNKNOWN {
-            self.unknown_acls.insert(id);
-        }
+    }
+
+    /// Marks a loaded node whose ACL the replay still has to supply.
+    pub(crate) fn note_unknown_acl(&mut self, id: NodeId) {
+        self.unknown_acls.insert(id);
     }
 
     /// Adds an ACL that a snapshot lists, and returns its entry; [`Tree::release_acl`] when loading is done.
@@ -283,10 +322,7 @@ impl Tree {
     fn remove_leaf(&mut self, parent: NodeId, id: NodeId, path: &str) {
         let hash = self.index.hash_name(parent.0, self.content(id).name);
         let (slots, blobs) = (&self.slots, &self.blobs);
-        self.index.remove(hash, id.0, |state, id| {
-            let node = slots.at(NodeId(id));
-            index::hash_name(state, node.parent, blobs.get(node.blob()).name)
-        });
+        self.index.remove(hash, id.0, |state, ids| hash_names(state, slots, blobs, ids));
         let bytes = self.data_length(id) as i64;
         let node = self.slots.at(id);
         let (pos, ext, acl, blob, wide) = (node.pos, node.ext, node.acl, node.blob(), node.wide);
@@ -331,6 +367,19 @@ impl Tree {
             self.account_deleted(&path, bytes);
         }
     }
+}
+
+/// The index's hashes of nodes. First all slots are looked at, then all names: a processor waits for many lines of memory
+/// at once if nothing else stands between them.
+fn hash_names(state: &FixedState, slots: &Slots, blobs: &Blobs, ids: &[u32]) -> Vec<u64> {
+    let nodes: Vec<(u32, BlobRef)> =
+        ids.iter().map(|id| slots.at(NodeId(*id))).map(|node| (node.parent, node.blob())).collect();
+    let names: Vec<&[u8]> = nodes.iter().map(|(_, blob)| blobs.get(*blob).name).collect();
+    nodes.iter().zip(names).map(|((parent, _), name)| index::hash_name(state, *parent, name)).collect()
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit_once('/').expect("only the root has no parent, and it is never inserted here").1
 }
 
 /// True if a node without an extension can say all of it.

@@ -20,6 +20,8 @@ pub struct Index {
     tables: Box<[Table]>,
     /// Ids in each table.
     lens: Box<[u32]>,
+    /// Buckets that a table which must grow takes at least: its share of the ids that are expected.
+    expected: usize,
     state: FixedState,
 }
 
@@ -109,8 +111,41 @@ impl Index {
         Index {
             tables: core::iter::repeat_with(Table::default).take(tables).collect(),
             lens: vec![0; tables].into(),
+            expected: 0,
             state: FixedState::with_seed(seed),
         }
+    }
+
+    /// So many ids will be there, all in all: tables that must grow from now on grow to their share of it at once, so
+    /// that few ids are placed twice. 0 = nothing is known.
+    pub fn expect(&mut self, ids: usize) {
+        let share = ids / self.tables.len();
+        // Hashing fills tables unevenly, by about the root of their share; and an eighth more, because a log is replayed
+        // behind a snapshot. The tables for which that is not enough grow once more.
+        self.expected = ((share + share / 8 + share.isqrt()) * 8).div_ceil(SLOTS * FULL_EIGHTHS);
+    }
+
+    /// Nothing more is expected, and tables that took twice the room they need give it back.
+    pub fn settle(&mut self, hash_again: impl Fn(&FixedState, &[u32]) -> Vec<u64>) {
+        self.expected = 0;
+        for table in 0..self.tables.len() {
+            let needed = (self.lens[table] as usize * 8).div_ceil(SLOTS * FULL_EIGHTHS);
+            if self.tables[table].buckets() > (needed * 2).max(SHRINK_MIN) {
+                self.rebuild(table, needed.max(1), &hash_again);
+            }
+        }
+    }
+
+    /// Reads the lines of memory in which ids with these hashes belong, all at once: what comes next does not wait for
+    /// each of them. (A loader's inserts otherwise spend most of their time on that.)
+    pub fn warm(&self, hashes: &[u64]) {
+        let passed = hashes.iter().fold(0_u32, |sum, hash| {
+            let place = self.place(*hash);
+            let table = &self.tables[place.table];
+            let buckets = table.buckets();
+            if buckets == 0 { sum } else { sum.wrapping_add(table.bucket(place.home(buckets))[PASSED]) }
+        });
+        core::hint::black_box(passed);
     }
 
     /// The hash of a name under a parent.
@@ -142,18 +177,19 @@ impl Index {
     }
 
     /// Adds an id that is not there.
-    pub fn insert(&mut self, hash: u64, id: u32, hash_again: impl Fn(&FixedState, u32) -> u64) {
+    pub fn insert(&mut self, hash: u64, id: u32, hash_again: impl Fn(&FixedState, &[u32]) -> Vec<u64>) {
         let place = self.place(hash);
         let buckets = self.tables[place.table].buckets();
         if (self.lens[place.table] as usize + 1) * 8 > buckets * SLOTS * FULL_EIGHTHS {
-            self.rebuild(place.table, buckets + (buckets / 2).max(1), hash_again);
+            let grown = buckets + (buckets / 2).max(1);
+            self.rebuild(place.table, grown.max(self.expected), hash_again);
         }
         put(&mut self.tables[place.table], place, id);
         self.lens[place.table] += 1;
     }
 
     /// Takes out the id, which is there.
-    pub fn remove(&mut self, hash: u64, id: u32, hash_again: impl Fn(&FixedState, u32) -> u64) {
+    pub fn remove(&mut self, hash: u64, id: u32, hash_again: impl Fn(&FixedState, &[u32]) -> Vec<u64>) {
         let place = self.place(hash);
         let table = &mut self.tables[place.table];
         let buckets = table.buckets();
@@ -176,14 +212,19 @@ impl Index {
         }
     }
 
-    fn rebuild(&mut self, table: usize, buckets: usize, hash_again: impl Fn(&FixedState, u32) -> u64) {
-        let mut rebuilt = Table::new(buckets);
+    /// Moves the ids of a table to one with so many buckets. They are hashed together: what that needs of each lies
+    /// anywhere in memory, and those waits then overlap.
+    fn rebuild(&mut self, table: usize, buckets: usize, hash_again: impl Fn(&FixedState, &[u32]) -> Vec<u64>) {
         let before = &self.tables[table];
+        let mut ids = Vec::with_capacity(self.lens[table] as usize);
         for bucket in (0..before.buckets()).map(|at| before.bucket(at)) {
-            for slot in (0..SLOTS).filter(|slot| tag_in(bucket, *slot) != 0) {
-                let place = self.place(hash_again(&self.state, bucket[slot]));
-                put(&mut rebuilt, place, bucket[slot]);
-            }
+            ids.extend((0..SLOTS).filter(|slot| tag_in(bucket, *slot) != 0).map(|slot| bucket[slot]));
+        }
+        let hashes = hash_again(&self.state, &ids);
+        assert_eq!(hashes.len(), ids.len(), "a hash for each id");
+        let mut rebuilt = Table::new(buckets);
+        for (id, hash) in ids.into_iter().zip(hashes) {
+            put(&mut rebuilt, self.place(hash), id);
         }
         self.tables[table] = rebuilt;
     }
@@ -240,14 +281,21 @@ mod tests {
         fn holds_exactly_what_was_inserted_and_not_removed(
             steps in proptest::collection::vec((0..400_u32, prop::bool::weighted(0.6)), 1..1_500),
             spread in 1..20_u32,
+            expected in 0..3_000_usize,
         ) {
             let mut index = Index::new(1, 2);
             let mut model = BTreeSet::new();
-            for (id, insert) in steps {
+            let again = |_: &FixedState, ids: &[u32]| ids.iter().map(|id| hash(*id, spread)).collect();
+            for (number, (id, insert)) in steps.into_iter().enumerate() {
+                match number % 300 {
+                    50 => index.expect(expected),
+                    200 => index.settle(again),
+                    _ => index.warm(&[hash(id, spread)]),
+                }
                 if insert && model.insert(id) {
-                    index.insert(hash(id, spread), id, |_, id| hash(id, spread));
+                    index.insert(hash(id, spread), id, again);
                 } else if !insert && model.remove(&id) {
-                    index.remove(hash(id, spread), id, |_, id| hash(id, spread));
+                    index.remove(hash(id, spread), id, again);
                 }
             }
             for id in 0..400 {
@@ -256,17 +304,44 @@ mod tests {
             prop_assert_eq!(index.lens.iter().sum::<u32>() as usize, model.len());
             let passed = |table: &Table| (0..table.buckets()).map(|at| table.bucket(at)[PASSED]).sum::<u32>();
             for id in model {
-                index.remove(hash(id, spread), id, |_, id| hash(id, spread));
+                index.remove(hash(id, spread), id, again);
             }
             prop_assert!(index.tables.iter().all(|table| passed(table) == 0));
         }
     }
 
     #[test]
+    fn what_is_expected_is_placed_once_and_what_did_not_come_is_given_back() {
+        let again = |_: &FixedState, ids: &[u32]| ids.iter().map(|id| hash(*id, 31)).collect();
+        let mut index = Index::new(1, 2);
+        index.expect(2_000);
+        index.insert(hash(0, 31), 0, again);
+        index.insert(hash(1, 31), 1, again);
+        let roomy: Vec<usize> = index.tables.iter().map(Table::buckets).collect();
+        for id in 2..2_000 {
+            index.insert(hash(id, 31), id, |_, _| panic!("a table grew"));
+        }
+        index.settle(again);
+        assert!(index.tables.iter().map(Table::buckets).eq(roomy.iter().copied()));
+        // Far too many are expected.
+        let mut index = Index::new(1, 2);
+        index.expect(20_000);
+        for id in 0..400 {
+            index.insert(hash(id, 31), id, again);
+        }
+        assert!(index.tables.iter().all(|table| table.buckets() > 1_000));
+        index.settle(again);
+        assert!(index.tables.iter().all(|table| table.buckets() < 50), "200 ids need 20 buckets");
+        assert!((0..400).all(|id| index.find(hash(id, 31), |other| other == id).is_some()));
+    }
+
+    #[test]
     fn real_hashes_spread_well() {
         let mut index = Index::new(7, 64);
         let names: Vec<String> = (0..50_000).map(|i| format!("{i:0>24}")).collect();
-        let again = |state: &FixedState, id: u32| hash_name(state, 5, names[id as usize].as_bytes());
+        let again = |state: &FixedState, ids: &[u32]| -> Vec<u64> {
+            ids.iter().map(|id| hash_name(state, 5, names[*id as usize].as_bytes())).collect()
+        };
         for id in 0..50_000 {
             index.insert(index.hash_name(5, names[id as usize].as_bytes()), id, again);
         }
