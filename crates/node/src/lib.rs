@@ -17,6 +17,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+// Tests that the fuzz targets share name this crate as they do.
+#[cfg(test)]
+extern crate self as ostler_node;
+
 mod config;
 mod digest_algorithm;
 mod event;

@@ -1,9 +1,11 @@
 //! Tests of replica and shards together, through bytes (see [`crate::harness`]).
 
+mod any_bytes;
 mod client;
 mod coming_and_going;
 mod connections;
 mod dice;
+mod garbage;
 mod read_path;
 mod reads;
 mod sessions;

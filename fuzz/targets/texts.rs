@@ -1,0 +1,8 @@
+//! See `any_bytes::texts`: what must hold for any bytes, shared with the tests of ostler-tree.
+#![no_main]
+
+#[allow(dead_code, reason = "each target uses a part")]
+#[path = "../../crates/tree/tests/any_bytes/mod.rs"]
+mod any_bytes;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_bytes::texts(bytes));
