@@ -187,7 +187,7 @@ fn a_directory_in_use_is_refused() {
 fn a_port_in_use_is_refused() {
     let dir = TempDir::new();
     let server = Server::start(&dir.0, &[]);
-    let mut second = Command::new(env!("CARGO_BIN_EXE_ostler"));
+    let mut second = Command::new(ostler());
     second.args(["serve", "--port", &server.port.to_string(), "--data-dir"]).arg(dir.join("other")).env_clear();
     refused(second, 1, &["cannot listen on", "another process"]);
     server.stop();
@@ -259,7 +259,7 @@ fn an_empty_server_is_small() {
 #[test]
 fn bad_invocations() {
     let ostler = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
+        let mut command = Command::new(ostler());
         command.args(arguments).env_clear();
         command
     };
@@ -283,7 +283,7 @@ fn apaches_forms_and_the_environment() {
     let data = dir.join("data");
     std::fs::write(&config, format!("dataDir={}\nclientPort=0\ntickTime=2000\n", data.display())).unwrap();
     // A configuration file by environment, overridden by another variable, in JSON lines.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
+    let mut command = Command::new(ostler());
     command.arg("serve").env_clear().env("OSTLER_CONFIG", &config).env("OSTLER_PORT", "0");
     command
         .env("OSTLER_SET", "4lw.commands.whitelist=ruok;tickTime=500")

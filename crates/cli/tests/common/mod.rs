@@ -55,8 +55,13 @@ pub struct Server {
     pub log: Arc<Mutex<Vec<String>>>,
 }
 
+/// The binary under test; $OSTLER names another (a release build, or one that is broken on purpose: interop/mutants).
+pub fn ostler() -> PathBuf {
+    std::env::var_os("OSTLER").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_ostler")), PathBuf::from)
+}
+
 pub fn command(dir: &Path, extra: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
+    let mut command = Command::new(ostler());
     command.args(["serve", "--port", "0", "--data-dir"]).arg(dir).args(extra);
     command.env_clear();
     command
@@ -67,7 +72,7 @@ pub fn command_after(setup: &str, dir: &Path, extra: &[&str]) -> Command {
     let mut command = Command::new("/bin/sh");
     command.env_clear();
     let line = format!("{setup}; exec \"$0\" \"$@\"");
-    command.args(["-c", &line, env!("CARGO_BIN_EXE_ostler"), "serve", "--port", "0", "--data-dir"]).arg(dir);
+    command.args(["-c", &line]).arg(ostler()).args(["serve", "--port", "0", "--data-dir"]).arg(dir);
     command.args(extra);
     command
 }
