@@ -70,7 +70,7 @@ MUTANTS = [
     Mutant("acl-redaction", "getACL shows hashes to everybody", "java kazoo wire differential",
            (TREE + "access.rs", "if !acl.iter().any(secret) || self.allows", "if !acl.iter().any(secret) || !acl.is_empty() || self.allows")),
     Mutant("digest-hash", "the password's hash is another", "java zkcli kazoo c go rust wire differential",
-           (NODE + "shard/auth.rs", "sha1::Sha1::digest(text.as_bytes())", "sha1::Sha1::digest(text.to_uppercase().as_bytes())")),
+           (NODE + "shard/auth.rs", "algorithm.hash(text.as_bytes())", "algorithm.hash(text.to_uppercase().as_bytes())")),
     Mutant("who-am-i", "whoAmI does not name the address", "java zkcli rust wire differential",
            (NODE + "shard/requests.rs", "frame.vector(Some(&conn.ids), |frame, id| {",
             "frame.vector(Some(&conn.ids.iter().filter(|id| id.scheme != \"ip\").collect::<Vec<_>>()), |frame, id| {")),

@@ -26,7 +26,8 @@ const BANNED: &[(&str, &str)] = &[
     ("native-tls", "rustls is the TLS library of this house"),
 ];
 /// Crates that are there in more than one version, with the reason.
-const TWICE: &[(&str, &str)] = &[("cpufeatures", "sha1 and sha2 0.10 use 0.2, proptest's random numbers 0.3 (tests only)")];
+const TWICE: &[(&str, &str)] =
+    &[("cpufeatures", "sha1 and sha2 0.10 use 0.2, proptest's random numbers 0.3 (tests only)")];
 /// Crates of their own beside the workspace, with a lock file each.
 const LOCK_FILES: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock", "bench/spikes/Cargo.lock", "interop/rust/Cargo.lock"];
 
@@ -92,7 +93,9 @@ fn split_outside_brackets<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
 
 #[test]
 fn licence_expressions() {
-    for good in ["MIT", "MIT OR GPL-3.0", "GPL-2.0/MIT", "(MIT OR Apache-2.0) AND Unicode-3.0", "(GPL-2.0 AND MIT) OR Zlib"] {
+    for good in
+        ["MIT", "MIT OR GPL-3.0", "GPL-2.0/MIT", "(MIT OR Apache-2.0) AND Unicode-3.0", "(GPL-2.0 AND MIT) OR Zlib"]
+    {
         assert!(is_allowed(good), "{good}");
     }
     for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "GPL-2.0 WITH LLVM-exception", "(MIT"] {

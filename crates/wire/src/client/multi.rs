@@ -13,14 +13,31 @@ const FLAGS_TTL: core::ops::RangeInclusive<i32> = 5..=6;
 /// Reads the operations of a multi up to the terminator.
 pub(super) fn decode<'a>(r: &mut Reader<'a>) -> Result<Vec<MultiOp<'a>>, DecodeError> {
     let mut ops = Vec::new();
-    let mut null_path = false;
+    let (mut null_path, mut read) = (false, None);
     while let Some(code) = next_type(r)? {
-        let write = write(r, code)?;
-        null_path |= write.null_path;
-        ops.push(write.op);
+        match OpCode::from_i32(code) {
+            Some(OpCode::GetData | OpCode::GetChildren) => {
+                let _path = r.text()?;
+                let _watch = r.bool()?;
+                read = Some(code);
+            }
+            _ => {
+                let write = write(r, code)?;
+                null_path |= write.null_path;
+                ops.push(write.op);
+            }
+        }
+        // Each operation is read before it is seen to be of the other kind.
+        if read.is_some() && !ops.is_empty() {
+            return Err(DecodeError::UnknownOp(code));
+        }
     }
-    // Found last: a null ACL behind a null path still spares the zxid.
-    if null_path { Err(DecodeError::Null) } else { Ok(ops) }
+    // Found last: a null ACL behind a null path, or behind reads only, still spares the zxid.
+    match read {
+        Some(code) => Err(DecodeError::UnknownOp(code)),
+        None if null_path => Err(DecodeError::Null),
+        None => Ok(ops),
+    }
 }
 
 /// Reads the operations of a multiRead up to the terminator: reads only, or writes only (each as a multi of one),
@@ -173,6 +190,10 @@ mod tests {
         assert_eq!(multi(&[Op(OpCode::Create, Some("/a"), 6, Some(0))]), Err(BadValue(6)));
         assert_eq!(multi(&[GOOD, NULL_PATH]), Err(Null));
         assert_eq!(multi(&[GOOD, READ]), Err(UnknownOp(4)));
+        assert_eq!(multi(&[READ, READ]), Err(UnknownOp(4)));
+        assert_eq!(multi(&[READ, GOOD, NULL_ACL]), Err(UnknownOp(1)));
+        // Found by 170,000 requests of the differential test.
+        assert_eq!(multi(&[READ, READ, NULL_ACL]), Err(MultiNullAcl));
         assert_eq!(decode(&mut Reader::new(&body(&[GOOD], false), MAX)), Err(Truncated));
     }
 
