@@ -1,6 +1,7 @@
 //! What must hold for any zoo.cfg. The fuzz target `zoo_cfg` (`fuzz/`) and the tests run the same function.
 
-use ostler_server::config::{Config, Inputs, properties};
+use ostler_model::properties;
+use ostler_server::config::{Config, Inputs};
 use std::path::Path;
 
 /// A file of any bytes is loaded or refused in words, the same each time. `file` is overwritten.
