@@ -106,10 +106,9 @@ pub fn ensemble(bytes: &[u8]) {
     }
     let three =
         Ensemble::parse("server.1=a:1:2;3\nserver.2=b:1:2;3\nserver.3=c:1:2;3\nversion=7").expect("three lines");
-    for changed in [three.apply_incremental(Some(&text), Some("2")), three.apply_incremental(None, Some(&text))] {
-        if let Ok(next) = changed {
-            assert_eq!(Ensemble::parse(&next.to_string()), Ok(next));
-        }
+    let changed = [three.apply_incremental(Some(&text), Some("2")), three.apply_incremental(None, Some(&text))];
+    for next in changed.into_iter().flatten() {
+        assert_eq!(Ensemble::parse(&next.to_string()), Ok(next));
     }
     if let Ok(next) = Ensemble::apply_full(&text) {
         assert_eq!(Ensemble::parse(&next.to_string()), Ok(next));
