@@ -1,6 +1,9 @@
-//! Elections among several servers: a network whose every message a test moves, and scripts that move them.
+//! Elections among several servers: a network whose every message a test moves, scripts and chance that move them, and
+//! the rules that are about one server.
 
 mod network;
+mod random;
+mod rules;
 mod scripts;
 
 use network::Network;

@@ -153,6 +153,7 @@ fn what_waited_for_a_connection_is_not_sent_on_it() {
     assert_eq!(two.notify(1, 1), [], "a dial is under way");
     assert_eq!(two.dialled(1, 10), [shake(10), up(1)], "whoever hears of Up sends a fresh one (DEV-3)");
     assert_eq!(two.notify(1, 2), [send(10, 2)]);
+    assert_eq!(two.step(LinkEvent::Written { conn: ConnId(10) }), []);
     assert_eq!(two.lost(10), [gone(1)]);
 }
 
