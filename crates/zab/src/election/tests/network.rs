@@ -18,6 +18,8 @@ pub(super) struct Network {
     pub(super) servers: BTreeMap<ServerId, Server>,
     /// Oldest first.
     pub(super) under_way: VecDeque<Message>,
+    /// If a message takes the place of an older one to the same server that is still under way, as in a mailbox.
+    pub(super) mailboxes: bool,
     /// Pairs that cannot talk; the smaller id first.
     pub(super) cut: BTreeSet<(ServerId, ServerId)>,
     /// What happened, in words.
@@ -59,6 +61,7 @@ impl Network {
             quirks: Quirks::default(),
             servers: BTreeMap::new(),
             under_way: VecDeque::new(),
+            mailboxes: false,
             cut: BTreeSet::new(),
             story: Vec::new(),
         }
@@ -114,6 +117,9 @@ impl Network {
                 Effect::Notify { to, notification } => {
                     assert_ne!(to, id, "nobody writes to himself");
                     if self.connected(id, to) {
+                        if self.mailboxes {
+                            self.under_way.retain(|older| older.from != id || older.to != to);
+                        }
                         self.under_way.push_back(Message { from: id, to, notification });
                     }
                 }

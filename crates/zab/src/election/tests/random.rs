@@ -107,8 +107,8 @@ impl Storm {
         for id in self.network.servers.keys().copied().collect::<Vec<_>>() {
             let decisions = &self.network.servers[&id].decisions;
             let done = self.checked.insert(id, decisions.len()).unwrap_or(0);
-            for decided in decisions[done..].to_vec() {
-                self.check(id, &decided);
+            for decided in &decisions[done..] {
+                self.check(id, decided);
             }
         }
     }
@@ -139,7 +139,7 @@ impl Storm {
         }
         self.network.wait(1);
         self.settle();
-        if now % 50 == 0 {
+        if now.is_multiple_of(50) {
             self.roles();
         }
     }
