@@ -89,10 +89,18 @@ pub enum Effect {
         op: DiskOp,
     },
 
-    /// Everything up to here is committed: apply it. What a learner commits before [`Effect::Serve`] is provisional.
+    /// Everything up to here is committed: apply it. What is committed before [`Effect::Serve`] is provisional.
     Commit {
         /// The last one.
         upto: Zxid,
+    },
+    /// Apply this transaction to the tree that was just received: it belongs to the snapshot that will be installed and
+    /// is not written to the log.
+    Replay {
+        /// Its zxid.
+        zxid: Zxid,
+        /// Header, body and digest.
+        payload: Payload,
     },
     /// The transactions behind this zxid that were appended and not applied are gone: forget them.
     Forget {

@@ -19,18 +19,23 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-#[expect(dead_code, reason = "discovery, which uses the rest, is not here yet")]
 mod configs;
 mod effect;
-#[cfg_attr(not(test), expect(dead_code, reason = "its user, `Zab`, is not here yet"))]
 mod election;
 mod event;
 mod history;
+mod leader;
+mod learner;
 mod links;
 mod message;
+mod plan;
 mod settings;
+mod state;
+mod status;
 mod trace;
 mod vote;
+mod window;
+mod zab;
 
 pub use effect::{CloseWhy, DiskOp, Effect, ServingRole};
 pub use event::{Boot, DiskDone, Event};
@@ -38,8 +43,10 @@ pub use history::{Epochs, History, Span};
 pub use links::{ConnId, LinkAction, LinkClose, LinkEvent, Links};
 pub use message::Message;
 pub use settings::{Quirks, Settings};
+pub use status::{LearnerPhase, LearnerStatus, Status, ZabPhase};
 pub use trace::{RoleEnd, SyncKind, Trace};
 pub use vote::{Notification, PeerState, Vote};
+pub use zab::Zab;
 
 /// The bytes of a transaction as they stand in the log: shared, never copied.
 pub type Payload = alloc::sync::Arc<[u8]>;

@@ -30,6 +30,8 @@ pub struct Settings {
     pub window_bytes_max: usize,
     /// `forceSnapshotSync`.
     pub force_snapshot_sync: bool,
+    /// The last counter of an epoch; the leader then makes room for a new one. Lower in tests of the roll-over.
+    pub counter_max: u32,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
     /// Behaviours of other implementations and broken rules, for simulations and tests that must notice.
@@ -52,6 +54,7 @@ impl Settings {
             window_txns_max: 500,
             window_bytes_max: 16 << 20,
             force_snapshot_sync: false,
+            counter_max: u32::MAX - 1,
             reconfig_enabled: false,
             quirks: Quirks::default(),
         }

@@ -1,0 +1,148 @@
+//! Phase 3, broadcast: proposals in order, acknowledgements, commits in order (E§9.1).
+
+use super::{Leader, LinkStage, Stage, Step};
+use crate::state::State;
+use crate::window::Entry;
+use crate::{Barrier, CloseWhy, Effect, LinkId, Message, RoleEnd};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use ostler_model::{ServerId, Zxid};
+
+impl Leader {
+    /// The zxid of the next proposal; none before the epoch is established and when its counter is used up (E§1.2).
+    pub(crate) fn next_zxid(&self, state: &State) -> Option<Zxid> {
+        let last = state.history.last();
+        if self.stage != Stage::Broadcast {
+            return None;
+        }
+        let next = if last.epoch() == self.epoch { last.next()? } else { Zxid::new(self.epoch, 1) };
+        (next.counter() <= state.settings.counter_max).then_some(next)
+    }
+
+    pub(crate) fn propose(&mut self, state: &mut State, entry: Entry) -> Step {
+        if self.stage != Stage::Broadcast {
+            return Ok(());
+        }
+        let zxid = entry.zxid;
+        assert_eq!(Some(zxid), self.next_zxid(state), "the node numbers its proposals by Status::next_zxid");
+        let now_ms = state.now_ms;
+        for (id, link) in &mut self.links {
+            if link.stage == LinkStage::Active && !link.observer {
+                link.sent = zxid;
+                link.owes_since_ms.get_or_insert(now_ms);
+                let (payload, reconfig) = (entry.payload.clone(), entry.reconfig.clone());
+                let message = Message::Proposal { zxid, payload, reconfig };
+                state.effects.push(Effect::Send { link: *id, message });
+            }
+        }
+        state.append(entry);
+        if state.settings.quirks.leader_acks_unsynced {
+            self.acked.insert(state.settings.me, zxid);
+        }
+        if state.settings.quirks.leader_acks_unsynced || state.settings.quirks.commit_without_quorum {
+            return self.commit_acked(state);
+        }
+        Ok(())
+    }
+
+    /// Everything proposed so far, when it is committed.
+    pub(crate) fn barrier(&mut self, state: &mut State, token: Barrier) {
+        if self.stage != Stage::Broadcast {
+            return;
+        }
+        let last = state.history.last();
+        if last == self.committed {
+            state.emit(Effect::Reached { token });
+        } else {
+            self.barriers.push_back((last, token));
+        }
+    }
+
+    /// The leader's own log is durable up to `State::synced`: its own acknowledgement.
+    pub(super) fn on_synced(&mut self, state: &mut State) -> Step {
+        let acked = self.acked.entry(state.settings.me).or_insert(state.synced);
+        *acked = (*acked).max(state.synced);
+        self.commit_acked(state)
+    }
+
+    pub(super) fn on_ack(&mut self, state: &mut State, id: LinkId, zxid: Zxid) -> Step {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        match link.stage {
+            // Any other comes too early from somebody (BUG-8): the right one will follow.
+            LinkStage::Acking if zxid == Zxid::new(self.epoch, 0) => return self.on_new_leader_ack(state, id),
+            LinkStage::Acking | LinkStage::Acked => return Ok(()),
+            LinkStage::Active if zxid.counter() == 0 => return Ok(()),
+            LinkStage::Active if zxid <= link.sent && !link.observer => {}
+            _ => {
+                self.drop_link(state, id, CloseWhy::Protocol);
+                return Ok(());
+            }
+        }
+        link.owes_since_ms = (zxid < link.sent).then_some(state.now_ms);
+        let Some(server) = link.server else { return Ok(()) };
+        let acked = self.acked.entry(server).or_insert(zxid);
+        *acked = (*acked).max(zxid);
+        self.commit_acked(state)
+    }
+
+    /// A learner that comes back holds what it reports, if that is ours and of this epoch: it had promised nothing
+    /// newer when it said so. Without this, a proposal that lacks only its acknowledgement would wait for ever.
+    pub(super) fn note_reported(&mut self, state: &mut State, id: LinkId) -> Step {
+        let Some(link) = self.links.get(&id) else { return Ok(()) };
+        let (Some(server), last) = (link.server, link.last) else { return Ok(()) };
+        if self.stage != Stage::Broadcast || last.epoch() != self.epoch || !state.history.contains(last) {
+            return Ok(());
+        }
+        let acked = self.acked.entry(server).or_insert(last);
+        *acked = (*acked).max(last);
+        self.commit_acked(state)
+    }
+
+    fn has_quorum(&self, state: &State, zxid: Zxid) -> bool {
+        let acked: &BTreeMap<ServerId, Zxid> = &self.acked;
+        state.settings.quirks.commit_without_quorum
+            || state
+                .configs
+                .is_quorum(&state.settings.quirks, |server| acked.get(&server).is_some_and(|it| *it >= zxid))
+    }
+
+    /// Commits whatever has its quorum, in order and without gaps.
+    pub(super) fn commit_acked(&mut self, state: &mut State) -> Step {
+        if self.stage != Stage::Broadcast {
+            return Ok(());
+        }
+        let fresh = state.window.after(self.committed).take_while(|entry| self.has_quorum(state, entry.zxid));
+        let mut fresh: Vec<Entry> = fresh.cloned().collect();
+        let Some(last) = fresh.last().map(|entry| entry.zxid) else { return Ok(()) };
+        if state.settings.quirks.commit_out_of_order {
+            fresh.reverse();
+        }
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_active()) {
+            for entry in &fresh {
+                let zxid = entry.zxid;
+                let message = if link.observer {
+                    link.sent = link.sent.max(zxid);
+                    Message::Inform { zxid, payload: entry.payload.clone() }
+                } else {
+                    assert!(zxid <= link.sent, "a COMMIT follows its PROPOSAL");
+                    Message::Commit { zxid }
+                };
+                state.effects.push(Effect::Send { link: *id, message });
+            }
+        }
+        self.committed = last;
+        state.floor = last;
+        state.commit(last);
+        while self.barriers.front().is_some_and(|(zxid, _)| *zxid <= last) {
+            if let Some((_, token)) = self.barriers.pop_front() {
+                state.emit(Effect::Reached { token });
+            }
+        }
+        self.synchronise_ready(state);
+        // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
+        if self.committed == state.history.last() && self.next_zxid(state).is_none() {
+            return Err(RoleEnd::CounterExhausted);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! The learner, follower or observer: phases 1 to 3 of the paper, seen from a server that found a leader.
+//!
+//! | phase | it ends when | file |
+//! |---|---|---|
+//! | Dialing, Introduced, SavingAccepted, Promised | the leader said how it brings us up to date | `discovery.rs` |
+//! | Cutting, Receiving, Syncing | NEWLEADER: we have everything the leader wants us to have | `sync.rs` |
+//! | Applying, Installing, Securing, SavingCurrent | all of that is durable, then the epoch that vouches for it | `sync.rs` |
+//! | Acked | UPTODATE: the epoch is established | `sync.rs` |
+//! | Active | the leader is lost | `broadcast.rs` |
+
+mod broadcast;
+mod discovery;
+mod sync;
+
+use crate::leader::Step;
+use crate::state::State;
+use crate::window::Entry;
+use crate::{CloseWhy, DiskDone, Effect, LinkId, Message, Payload, PeerState, RoleEnd, Trace};
+use alloc::collections::VecDeque;
+use ostler_model::{ServerId, Zxid};
+
+/// How far the learner is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    /// There is no connection yet.
+    Dialing,
+    /// FOLLOWERINFO was sent.
+    Introduced,
+    /// The leader's epoch is being saved as accepted.
+    SavingAccepted,
+    /// ACKEPOCH was sent.
+    Promised,
+    /// TRUNC: the log is being cut; what arrives waits in `inbox`.
+    Cutting,
+    /// SNAP: a tree is being received.
+    Receiving,
+    /// The history arrives.
+    Syncing,
+    /// NEWLEADER came, and the received tree has not applied everything before it.
+    Applying,
+    /// The received tree is being installed as snapshot.
+    Installing,
+    /// The history up to this point is becoming durable.
+    Securing(Zxid),
+    /// The leader's epoch is being saved as the current one.
+    SavingCurrent,
+    /// NEWLEADER is acknowledged.
+    Acked,
+    /// Serving.
+    Active,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Learner {
+    leader: ServerId,
+    observer: bool,
+    link: Option<LinkId>,
+    phase: Phase,
+    /// When the leader is given up, unless something is heard of it.
+    give_up_at_ms: u64,
+    /// What the leader proposed; known from LEADERINFO on.
+    epoch: u32,
+    /// What arrived while the log was being cut.
+    inbox: VecDeque<Message>,
+    /// Between SNAP and its installation: proposals that are not logged yet. Those that were committed before
+    /// NEWLEADER are not among them, the tree has them.
+    unlogged: VecDeque<Entry>,
+    /// A received tree is in place and not installed: the log does not lead to it.
+    is_direct: bool,
+    /// The leader said that everything up to here is committed (as far as it serves: before UPTODATE it may not be).
+    committed: Zxid,
+    /// Transactions up to here need no ACK (any more).
+    acked: Zxid,
+    /// UPTODATE came, and the tree is not there yet.
+    is_up_to_date: bool,
+    /// How often this role connected.
+    dials: u32,
+}
+
+/// How often a learner connects anew within one role, to get a tree.
+const DIALS_MAX: u32 = 4;
+
+/// What may wait while the log is being cut.
+const INBOX_MAX: usize = 1 << 16;
+
+impl Learner {
+    pub(crate) fn enter(state: &mut State, leader: ServerId, observer: bool) -> Learner {
+        let peer_state = if observer { PeerState::Observing } else { PeerState::Following };
+        state.trace(Trace::RoleEntered { state: peer_state, leader });
+        let mut learner = Learner {
+            leader,
+            observer,
+            link: None,
+            phase: Phase::Dialing,
+            give_up_at_ms: u64::MAX,
+            epoch: 0,
+            inbox: VecDeque::new(),
+            unlogged: VecDeque::new(),
+            is_direct: false,
+            committed: Zxid::ZERO,
+            acked: Zxid::ZERO,
+            is_up_to_date: false,
+            dials: 0,
+        };
+        learner.dial(state);
+        learner
+    }
+
+    /// Nothing was heard of the leader for its time (E§11.3).
+    pub(crate) fn tick(&self, state: &State) -> Step {
+        if state.now_ms < self.give_up_at_ms {
+            return Ok(());
+        }
+        Err(if self.phase == Phase::Dialing { RoleEnd::LeaderLost } else { RoleEnd::LeaderSilent })
+    }
+
+    pub(crate) fn next_deadline(&self) -> u64 {
+        self.give_up_at_ms
+    }
+
+    /// Something was heard, or the own part took its time.
+    fn rearm(&mut self, state: &State) {
+        let limit = if self.phase > Phase::Syncing { state.settings.sync_limit } else { state.settings.init_limit };
+        // Of a tree that is being received nothing is heard here; its connection looks after itself.
+        self.give_up_at_ms = if self.phase == Phase::Receiving { u64::MAX } else { state.now_ms + state.ticks(limit) };
+    }
+
+    pub(crate) fn received(&mut self, state: &mut State, link: LinkId, message: Message) -> Step {
+        if self.link != Some(link) {
+            return Ok(());
+        }
+        self.rearm(state);
+        if self.phase == Phase::Cutting {
+            if self.inbox.len() >= INBOX_MAX {
+                return Err(RoleEnd::LeaderLost);
+            }
+            self.inbox.push_back(message);
+            return Ok(());
+        }
+        self.take(state, link, message)
+    }
+
+    fn take(&mut self, state: &mut State, link: LinkId, message: Message) -> Step {
+        match message {
+            Message::Ping { zxid } => {
+                if self.phase == Phase::Active {
+                    state.emit(Effect::AnswerPing { link, zxid });
+                }
+                Ok(())
+            }
+            // Answers of the leader's node: this server's node has taken them.
+            Message::Unknown | Message::App { .. } => Ok(()),
+            Message::LeaderInfo { epoch } if self.phase == Phase::Introduced => self.on_epoch(state, link, epoch),
+            Message::Diff { .. } if self.phase == Phase::Promised => self.on_diff(state),
+            Message::Trunc { zxid } if self.phase == Phase::Promised => self.on_trunc(state, zxid),
+            Message::Snap { zxid } if self.phase == Phase::Promised => self.on_snap(state, link, zxid),
+            Message::NewLeader { epoch, .. } if self.phase == Phase::Syncing => self.on_new_leader(state, epoch),
+            Message::UpToDate if self.phase == Phase::Acked => self.on_up_to_date(state),
+            Message::UpToDate if self.phase == Phase::Active => Ok(()),
+            Message::Proposal { .. } | Message::Commit { .. } | Message::CommitAndActivate { .. }
+                if self.observer && self.phase == Phase::Active =>
+            {
+                Ok(())
+            }
+            Message::Proposal { zxid, payload, reconfig } if self.phase >= Phase::Syncing => {
+                self.on_proposal(state, Entry { zxid, payload, reconfig })
+            }
+            Message::Commit { zxid } | Message::CommitAndActivate { zxid, .. } if self.phase >= Phase::Syncing => {
+                self.on_commit(state, zxid)
+            }
+            Message::Inform { zxid, payload } if self.observer && self.phase >= Phase::Syncing => {
+                self.on_inform(state, Entry { zxid, payload, reconfig: None })
+            }
+            Message::InformAndActivate { zxid, payload, reconfig, .. }
+                if self.observer && self.phase >= Phase::Syncing =>
+            {
+                self.on_inform(state, Entry { zxid, payload, reconfig })
+            }
+            _ => self.refuse(state, CloseWhy::Protocol),
+        }
+    }
+
+    /// What the leader says does not fit.
+    fn refuse(&mut self, state: &mut State, why: CloseWhy) -> Step {
+        if let Some(link) = self.link.take() {
+            state.close(link, why);
+            state.trace(Trace::LinkClosed { server: Some(self.leader), link, why });
+        }
+        Err(RoleEnd::BadLeader)
+    }
+
+    /// There is a hole in what the leader sends. The next leader, or this one, will be asked for its tree.
+    fn refuse_hole(&mut self, state: &mut State) -> Step {
+        state.needs_snapshot = true;
+        self.refuse(state, CloseWhy::Discontinuous)
+    }
+
+    pub(crate) fn link_down(&mut self, link: LinkId) -> Step {
+        if self.link == Some(link) {
+            self.link = None;
+            return Err(RoleEnd::LeaderLost);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn disk_done(&mut self, state: &mut State, done: &DiskDone) -> Step {
+        match done {
+            DiskDone::Synced { .. } => {
+                self.secured(state)?;
+                self.acknowledge(state);
+                Ok(())
+            }
+            DiskDone::EpochsSaved(_) => self.on_epochs_saved(state),
+            DiskDone::Truncated => self.on_truncated(state),
+            DiskDone::CannotTruncate => self.dial_for_tree(state),
+            DiskDone::Installed { .. } => self.on_installed(state),
+            DiskDone::Fenced | DiskDone::ConfigSaved => Ok(()),
+        }
+    }
+
+    /// A packet of this server's node for the leader.
+    pub(crate) fn to_leader(&self, state: &mut State, bytes: Payload) {
+        if let (Some(link), Phase::Active) = (self.link, self.phase) {
+            state.send(link, Message::App { bytes });
+        }
+    }
+
+    pub(crate) fn leave(&mut self, state: &mut State) {
+        if self.phase == Phase::Active {
+            state.emit(Effect::StopServing);
+        }
+        if let Some(link) = self.link.take() {
+            state.close(link, CloseWhy::RoleEnded);
+        }
+    }
+
+    /// Keeps the window in its bounds.
+    pub(crate) fn evict(&self, state: &mut State) {
+        if !self.is_direct && self.phase > Phase::Promised {
+            state.evict(self.committed);
+        }
+    }
+
+    pub(crate) fn leader(&self) -> ServerId {
+        self.leader
+    }
+
+    pub(crate) fn observer(&self) -> bool {
+        self.observer
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+}

@@ -1,0 +1,98 @@
+//! One server: the state machine, a disk, and a node whose tree is a list of transactions.
+
+use super::Rng;
+use super::disk::{Disk, Txns};
+use ostler_model::Zxid;
+use ostler_zab::{Boot, Effect, Event, Generation, LinkId, Payload, ServingRole, Settings, Zab};
+use std::collections::{BTreeMap, VecDeque};
+
+pub struct Server {
+    pub disk: Disk,
+    pub settings: Settings,
+    /// None while it is down.
+    pub up: Option<Up>,
+    /// Counts its lives: what was under way for an older one is dropped.
+    pub life: u64,
+}
+
+/// What a crash takes.
+pub struct Up {
+    pub zab: Zab,
+    /// The tree, and the zxid it stands for. A received one may contain more.
+    pub tree: Txns,
+    pub at: Zxid,
+    /// Appended, not committed.
+    pub pending: BTreeMap<Zxid, Payload>,
+    /// Committed, not applied.
+    pub to_apply: VecDeque<(Zxid, Payload)>,
+    pub is_applying: bool,
+    pub reloading: Option<(Generation, Zxid)>,
+    /// The tree is being received on this link: nothing else is read from it.
+    pub receiving: Option<(LinkId, Zxid)>,
+    pub serving: Option<(ServingRole, u32)>,
+    pub tick_at: Option<u64>,
+    pub barriers: BTreeMap<u64, Zxid>,
+}
+
+impl Server {
+    pub fn boot(&mut self, now_ms: u64, ensemble: &ostler_model::Ensemble, effects: &mut Vec<Effect>) {
+        let history = self.disk.recover();
+        let (epochs, at) = (self.disk.epochs, history.last());
+        assert!(at.epoch() <= epochs.current, "INV-5");
+        let mut zab = Zab::new(self.settings.clone());
+        let boot = Boot { epochs, history, committed: ensemble.clone(), last_seen: ensemble.clone() };
+        zab.step(now_ms, Event::Boot(Box::new(boot)), effects);
+        self.life += 1;
+        self.up = Some(Up {
+            zab,
+            tree: self.disk.durable(),
+            at,
+            pending: BTreeMap::new(),
+            to_apply: VecDeque::new(),
+            is_applying: false,
+            reloading: None,
+            receiving: None,
+            serving: None,
+            tick_at: None,
+            barriers: BTreeMap::new(),
+        });
+    }
+
+    pub fn crash(&mut self, rng: &mut Rng) {
+        if self.up.take().is_some() {
+            self.disk.crash(rng);
+            self.life += 1;
+        }
+    }
+}
+
+impl Up {
+    /// The tree is told to apply everything up to here.
+    pub fn commit(&mut self, upto: Zxid) {
+        assert!(self.reloading.is_none() && self.receiving.is_none(), "a commit for a tree that is not there");
+        let rest = self.pending.split_off(&Zxid(upto.0 + 1));
+        let due = std::mem::replace(&mut self.pending, rest);
+        for (zxid, payload) in due {
+            self.push(zxid, payload);
+        }
+        let last = self.to_apply.back().map_or(self.at, |(zxid, _)| *zxid);
+        assert_eq!(last, upto, "the node was told to commit what it does not have");
+    }
+
+    /// The next transaction for the tree.
+    pub fn push(&mut self, zxid: Zxid, payload: Payload) {
+        let last = self.to_apply.back().map_or(self.at, |(zxid, _)| *zxid);
+        assert!(last.is_followed_by(zxid), "INV-11: {zxid} applied behind {last}");
+        self.to_apply.push_back((zxid, payload));
+    }
+
+    /// Applies the next transaction.
+    pub fn apply(&mut self) -> Option<Zxid> {
+        let (zxid, payload) = self.to_apply.pop_front()?;
+        if let Some(known) = self.tree.insert(zxid, payload.clone()) {
+            assert_eq!(known, payload, "INV-8: another transaction under {zxid}");
+        }
+        self.at = zxid;
+        Some(zxid)
+    }
+}
