@@ -85,6 +85,28 @@ pub enum StoreError {
         /// What ended the previous file, if known.
         why: Option<String>,
     },
+    /// The log does not hold a range of the history, or no longer.
+    #[error(
+        "the log does not hold the transactions behind {after} up to {to}: {why}\n  hint: the learner gets a snapshot instead; if this happens often, keep more logs (autopurge.snapRetainCount)"
+    )]
+    NotInLog {
+        /// The zxid before the range.
+        after: Zxid,
+        /// The last of it.
+        to: Zxid,
+        /// What is there instead.
+        why: String,
+    },
+    /// A leader's stream that is no tree.
+    #[error(
+        "the snapshot that the leader sends is not readable at offset {offset}: {why}\n  hint: the server connects again and asks once more; if that does not help, compare jute.maxbuffer and the versions of both servers"
+    )]
+    TreeStream {
+        /// Where in the stream.
+        offset: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// Candidates, but none readable.
     #[error("no valid snapshot in {}: {}\n  hint: restore a snapshot from a backup or from another server", dir.display(), tried.join("; "))]
     NoValidSnapshot {

@@ -31,7 +31,7 @@ mod testing;
 pub use dirs::DataDirs;
 pub use disk::{Disk, DiskFile, Entry, RealDisk};
 pub use error::StoreError;
-pub use history::{EpochSpan, History};
+pub use history::{EpochSpan, History, HistoryReader, HistoryRecord, history_bytes};
 pub use lock::DirLock;
 pub use log::{Appended, Commit, End, Log, LogConfig, LogReader, Record};
 pub use member::{EpochFiles, Epochs, Truncation, install, truncate};
@@ -41,6 +41,7 @@ pub use recover::{
     MemberOptions, MemberState, Progress, RecoverOptions, Recovered, RecoveryFacts, load_upto, recover, recover_member,
 };
 pub use snapshot::{
-    Compression, LoadedSnapshot, SealedSnapshot, SnapshotError, SnapshotFile, SnapshotFormat, encode_node,
-    encode_snapshot_start, read_snapshot, write_snapshot,
+    Compression, LoadedSnapshot, Pushed, SealedSnapshot, SnapshotError, SnapshotFile, SnapshotFormat, SnapshotReceiver,
+    TreePart, TreeStream, encode_node, encode_snapshot_start, encode_tree_end, encode_tree_start, read_snapshot,
+    write_snapshot,
 };

@@ -30,6 +30,8 @@ pub(crate) struct Chain<D: Disk> {
     /// The end of the history so far.
     last: Zxid,
     upto: Zxid,
+    /// The last record before the first one that was wanted.
+    skipped: Option<Zxid>,
     length_max: usize,
 }
 
@@ -51,6 +53,7 @@ impl<D: Disk> Chain<D> {
             reader: None,
             last: after,
             upto,
+            skipped: None,
             length_max,
         })
     }
@@ -60,8 +63,12 @@ impl<D: Disk> Chain<D> {
         self.last
     }
 
+    /// The highest zxid that was met and not above the one to begin behind, or a repetition.
+    pub(crate) fn skipped(&self) -> Option<Zxid> {
+        self.skipped
+    }
+
     /// The payload of the record that [`Chain::advance`] came to.
-    #[allow(dead_code, reason = "the reader for learners comes next")]
     pub(crate) fn payload(&self) -> &[u8] {
         self.reader.as_ref().map_or(&[], |(_, reader)| reader.last_payload())
     }
@@ -88,6 +95,7 @@ impl<D: Disk> Chain<D> {
                 return Err(reader.corrupt(offset, format!("a record of {len} bytes is too short"), RESTORE));
             };
             if zxid <= self.last {
+                self.skipped = self.skipped.max(Some(zxid));
                 continue;
             }
             if !self.last.is_followed_by(zxid) {

@@ -10,6 +10,11 @@ pub fn encode_snapshot_start(out: &mut Vec<u8>, walk: &Walk) {
     out.extend_from_slice(&MAGIC);
     put_int(out, VERSION);
     put_long(out, DBID);
+    encode_tables(out, walk);
+}
+
+/// Appends the sessions and the ACL table.
+pub(super) fn encode_tables(out: &mut Vec<u8>, walk: &Walk) {
     put_length(out, walk.sessions.len());
     for (session, timeout_ms) in &walk.sessions {
         put_long(out, session.0);

@@ -80,7 +80,6 @@ impl<D: Disk> SnapshotFile<D> {
 
     /// The same for a snapshot that comes from the leader, under a name of its own until it is installed: one of this
     /// server's own may be under way at the same zxid.
-    #[allow(dead_code, reason = "the receiver of snapshots comes next")]
     pub(crate) fn create_received(
         disk: &D,
         dirs: &DataDirs,

@@ -2,13 +2,18 @@
 //!
 //! The thread that owns the tree runs `ostler_tree::Walk` in steps and encodes the nodes ([`encode_snapshot_start`],
 //! [`encode_node`]) into chunks; the snapshot thread hands the chunks to a [`SnapshotFile`], which checksums, compresses
-//! and writes them, seals the file and gives it its name. [`read_snapshot`] is the way back.
+//! and writes them, seals the file and gives it its name. [`read_snapshot`] is the way back. A leader streams the same to a
+//! learner without header and seals ([`encode_tree_start`], [`encode_tree_end`]), whose [`SnapshotReceiver`] makes a file of it.
 
 mod compress;
 mod encode;
 mod file;
 mod read;
+mod receive;
 mod source;
+mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -17,7 +22,9 @@ pub use compress::Compression;
 pub use encode::{encode_node, encode_snapshot_start};
 pub use file::{SealedSnapshot, SnapshotFile, SnapshotFormat, write_snapshot};
 pub use read::{LoadedSnapshot, SnapshotError, read_snapshot};
+pub use receive::SnapshotReceiver;
 pub(crate) use source::{check, open};
+pub use stream::{Pushed, TreePart, TreeStream, encode_tree_end, encode_tree_start};
 pub(crate) use tail::end_zxid;
 
 /// `ZKSN`.

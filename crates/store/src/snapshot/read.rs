@@ -17,7 +17,7 @@ const PROGRESS_NODES: u64 = 10_000;
 /// Nodes decoded and handed to the loader at once.
 const BATCH_NODES: usize = 64;
 /// Entries of one ACL: more than any frame can carry.
-const ACL_ENTRIES_MAX: i32 = 1 << 20;
+pub(super) const ACL_ENTRIES_MAX: i32 = 1 << 20;
 
 /// Why a stream is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,8 @@ pub enum SnapshotError {
     Checksum { offset: u64, expected: u64, actual: u64 },
     #[error("the seal at offset {offset} does not end as a seal")]
     Seal { offset: u64 },
+    #[error("behind the tree comes {0}, not the signature")]
+    Signature(String),
     #[error(transparent)]
     Tree(#[from] LoadError),
     #[error("{0}")]
@@ -307,17 +309,17 @@ impl<'s> Input<'s> {
 }
 
 /// A node as it lies in the buffer.
-struct RawNode<'a> {
+pub(super) struct RawNode<'a> {
     path: Cow<'a, str>,
     data: Option<&'a [u8]>,
     acl_id: i64,
     stat: StoredStat,
     /// Bytes it takes.
-    len: usize,
+    pub(super) len: usize,
 }
 
 impl<'a> RawNode<'a> {
-    fn decode(bytes: &'a [u8], length_max: usize) -> Result<RawNode<'a>, DecodeError> {
+    pub(super) fn decode(bytes: &'a [u8], length_max: usize) -> Result<RawNode<'a>, DecodeError> {
         let mut reader = Reader::of_server(bytes, length_max);
         let path = reader.text()?.unwrap_or_default();
         let data = reader.buffer()?;
@@ -326,7 +328,7 @@ impl<'a> RawNode<'a> {
         Ok(RawNode { path, data, acl_id, stat, len: bytes.len() - reader.rest().len() })
     }
 
-    fn image(&self) -> NodeImage<'_> {
+    pub(super) fn image(&self) -> NodeImage<'_> {
         NodeImage { path: &self.path, data: self.data, acl_id: self.acl_id, stat: self.stat }
     }
 }

@@ -1,5 +1,9 @@
 //! What the log on disk can prove and supply (ensemble.md section 7.3, rules.md section 5): the spans of epochs without a
-//! hole, found at boot.
+//! hole, found at boot; and a reader of their records.
+
+mod reader;
+
+pub use reader::{HistoryReader, HistoryRecord, history_bytes};
 
 use crate::files::{logs, snapshots};
 use crate::log::record_zxid;
