@@ -11,6 +11,7 @@ use std::process::Command;
 /// The direction of dependencies (ARCHITECTURE.md, "The workspace"): each package and what it may use of ours.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-model", &[]),
+    ("ostler-memory", &[]),
     ("ostler-wire", &["ostler-model"]),
     ("ostler-tree", &["ostler-model"]),
     ("ostler-store", &["ostler-model", "ostler-wire", "ostler-tree"]),
@@ -23,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "ostler-cli",
         &[
+            "ostler-memory",
             "ostler-model",
             "ostler-wire",
             "ostler-tree",

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 /// Requests are allocated on the loop's thread and freed on the log's: with the C library's allocator that is half of a
 /// pipelined setData's CPU time (docs/performance.md).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ostler_memory::Allocator = ostler_memory::allocator();
 
 fn main() -> ExitCode {
     let (rest, properties) = args::split_properties(std::env::args());
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
         }
     };
     inputs.properties = properties;
+    if let Err(error) = ostler_memory::give_back_in_background() {
+        tracing::warn!("no thread that gives memory back: {error}; it is done in between, which can take some ms");
+    }
     let result = Config::load(&inputs).map_err(Into::into).and_then(ostler_server::serve);
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// The binary's allocator, so that what is measured is what runs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ostler_memory::Allocator = ostler_memory::allocator();
 
 const CONFIG: TreeConfig = TreeConfig { seed: 7, digest: true };
 const DIRECTORY_NODES: i64 = 1_000;

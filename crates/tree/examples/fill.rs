@@ -3,22 +3,26 @@
 //! usage: fill [--nodes N] [--fan-out one|ten] [--no-digest] [--limit-ms MS]
 //!
 //! The nodes have the profile of rules.md section 3: path 115 bytes, of which the last part 24, data 46. With
-//! `--limit-ms` the exit code is 1 if one operation took longer, in each of three runs: no structure proportional to
-//! the tree may ever be moved at once. (One run proves nothing: a busy machine charges its pauses to the thread.)
+//! `--limit-ms` the exit code is 1 if the same operation took longer in each of three runs, or some operation four times
+//! as long: no structure proportional to the tree may ever be moved at once. (One run proves nothing: a busy machine
+//! charges its pauses to the thread, but not at the same operation again.)
 #![allow(clippy::print_stdout, reason = "a program for the command line")]
 
 use ostler_model::{CreateOp, CreateTxn, SessionId, Txn, TxnHeader, Zxid, open_acl};
 use ostler_tree::{Change, Tree, TreeConfig};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// The binary's allocator, so that what is measured is what runs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ostler_memory::Allocator = ostler_memory::allocator();
 
 const DATA: [u8; 46] = [b'd'; 46];
 /// With a limit: one run below it is enough.
 const RUNS: usize = 3;
+/// What no operation may take in all runs, in limits, even if it is another one each time.
+const ANYWHERE: u32 = 4;
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
@@ -28,15 +32,50 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Err(error) = ostler_memory::give_back_in_background() {
+        println!("no thread that gives memory back: {error}");
+        return ExitCode::FAILURE;
+    }
     let Some(limit) = options.limit else {
         measure(&options);
         return ExitCode::SUCCESS;
     };
-    if (0..RUNS).any(|_| measure(&options) <= limit) {
+    let mut always: Option<BTreeSet<Operation>> = None;
+    let mut least = Duration::MAX;
+    for _ in 0..RUNS {
+        let Slow { over, slowest } = measure(&options);
+        least = least.min(slowest);
+        always = Some(always.map_or_else(|| over.clone(), |always| &always & &over));
+        if slowest <= limit {
+            return ExitCode::SUCCESS;
+        }
+    }
+    let always = always.unwrap_or_default();
+    if always.is_empty() && least <= limit * ANYWHERE {
+        println!("ok: no operation took more than {limit:?} in every run; the machine's pauses did");
         return ExitCode::SUCCESS;
     }
-    println!("FAILED: in each of {RUNS} runs, one operation took more than {limit:?} of CPU time");
+    println!(
+        "FAILED: of {RUNS} runs, the best had an operation of {least:?}; above {limit:?} in all of them: {always:?}"
+    );
     ExitCode::FAILURE
+}
+
+/// An operation by its kind and number.
+type Operation = (&'static str, u32);
+
+/// Slow operations of a run.
+struct Slow {
+    /// Those above the limit.
+    over: BTreeSet<Operation>,
+    slowest: Duration,
+}
+
+impl Slow {
+    fn add(&mut self, run: &Run, kind: &'static str) {
+        self.over.extend(run.over.iter().map(|number| (kind, *number)));
+        self.slowest = self.slowest.max(run.report(kind));
+    }
 }
 
 struct Options {
@@ -80,11 +119,11 @@ impl Options {
     }
 }
 
-fn measure(options: &Options) -> Duration {
+fn measure(options: &Options) -> Slow {
     println!("control, the same computation again and again: slowest {:?}", control(options.nodes));
     let rss_empty = rss_bytes();
     let mut tree = Tree::new(TreeConfig { seed: 0x5eed, digest: options.digest });
-    let mut run = Run::default();
+    let mut run = Run::new(options);
     if !options.fan_out_ten {
         run.apply(&mut tree, &create(format!("/{:p<89}", "")));
     }
@@ -99,23 +138,24 @@ fn measure(options: &Options) -> Duration {
         options.digest
     );
     println!("RSS per node: {:.1} bytes ({} MiB in all)", rss as f64 / options.nodes as f64, rss >> 20);
-    let mut slowest = run.report("create");
+    let mut slow = Slow { over: BTreeSet::new(), slowest: Duration::ZERO };
+    slow.add(&run, "create");
     look_up(options, &tree);
-    slowest = slowest.max(walk(&tree));
+    slow.add(&walk(options, &tree), "walk (256 nodes)");
 
-    let mut run = Run::default();
+    let mut run = Run::new(options);
     for i in sample(options.nodes) {
         let data = Some(vec![b'x'; 46 + i as usize % 20]);
         run.apply(&mut tree, &Txn::SetData { path: options.path(i), data, version: 1 });
     }
-    slowest = slowest.max(run.report("setData"));
-    let mut run = Run::default();
+    slow.add(&run, "setData");
+    let mut run = Run::new(options);
     for i in (0..options.nodes).rev() {
         run.apply(&mut tree, &Txn::Delete { path: options.path(i) });
     }
-    slowest = slowest.max(run.report("delete"));
+    slow.add(&run, "delete");
     println!("RSS after deleting all: {} MiB", rss_bytes().saturating_sub(rss_empty) >> 20);
-    slowest
+    slow
 }
 
 fn create(path: String) -> Txn {
@@ -143,18 +183,16 @@ fn look_up(options: &Options, tree: &Tree) {
     }
 }
 
-fn walk(tree: &Tree) -> Duration {
-    let begin = thread_time();
+fn walk(options: &Options, tree: &Tree) -> Run {
     let mut walk = tree.walk();
-    let (mut slowest, mut steps, mut bytes, mut done) = (Duration::ZERO, 0_u64, 0, false);
+    let (mut run, mut bytes, mut done) = (Run::new(options), 0, false);
     while !done {
         let start = thread_time();
         done = walk.step(tree, 256, |image| bytes += image.path.len() + image.data.map_or(0, <[u8]>::len));
-        slowest = slowest.max(thread_time() - start);
-        steps += 1;
+        run.took(thread_time() - start);
     }
-    println!("walk: {:?} in {steps} steps of 256 nodes, slowest {slowest:?} ({bytes} bytes)", thread_time() - begin);
-    slowest
+    println!("walk: {:?} in {} steps ({bytes} bytes)", run.total, run.count);
+    run
 }
 
 /// What the machine alone adds to the slowest operation: CPU time of some microseconds of hashing, `times` times.
@@ -169,8 +207,10 @@ fn control(times: u64) -> Duration {
     slowest
 }
 
-#[derive(Default)]
 struct Run {
+    limit: Duration,
+    /// Numbers of the operations above the limit.
+    over: Vec<u32>,
     count: u32,
     /// Operations above a millisecond.
     slow: u32,
@@ -181,15 +221,27 @@ struct Run {
 }
 
 impl Run {
+    fn new(options: &Options) -> Run {
+        let (total, slowest, changes) = (Duration::ZERO, Duration::ZERO, Vec::new());
+        let limit = options.limit.unwrap_or(Duration::MAX);
+        Run { limit, over: Vec::new(), count: 0, slow: 0, total, slowest, slowest_at: 0, changes }
+    }
+
     fn apply(&mut self, tree: &mut Tree, txn: &Txn) {
         let zxid = Zxid(tree.zxid().0 + 1);
         let header = TxnHeader { session: SessionId(1), cxid: 1, zxid, time_ms: 1_795_292_399_250 };
         self.changes.clear();
         let start = thread_time();
         tree.apply(&header, txn, &mut self.changes);
-        let took = thread_time() - start;
+        self.took(thread_time() - start);
         assert_eq!(self.changes.len(), 1, "{txn:?} fits");
+    }
+
+    fn took(&mut self, took: Duration) {
         self.total += took;
+        if took > self.limit {
+            self.over.push(self.count);
+        }
         self.slow += u32::from(took > Duration::from_millis(1));
         if took > self.slowest {
             (self.slowest, self.slowest_at) = (took, self.count);
