@@ -70,3 +70,7 @@ pub const QUORUM_AUTH_BYTES_MAX: usize = 2 << 20;
 pub const POOLED_BUFFERS_MAX: usize = 256;
 /// Capacity above which an emptied buffer is given back to the allocator, bytes.
 pub const POOLED_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Output waiting on a quorum connection above which nothing more of a history or a tree is produced for it, bytes.
+pub const PEER_PORTION_BYTES_MAX: usize = 1 << 20;
+/// Messages waiting on a quorum connection above which it is closed: its server resynchronises, bytes.
+pub const PEER_OUTPUT_BYTES_MAX: usize = 64 << 20;

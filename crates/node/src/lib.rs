@@ -27,6 +27,7 @@ mod event;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod ids;
+mod member;
 mod reads;
 mod replica;
 mod reply;
@@ -39,6 +40,7 @@ pub use config::{Mutant, NodeConfig};
 pub use digest_algorithm::DigestAlgorithm;
 pub use event::{CloseReason, NodeEvent};
 pub use ids::{ConnId, Now};
+pub use member::{Member, Order, Parts, Port};
 pub use replica::{Append, Applied, Forward, Outbound, Replica, ReplicaStats, SessionBucket};
 pub use shard::{Command, ConnStats, ConnStatus, Shard, ShardStats, Turn};
 pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream, WatchOn};

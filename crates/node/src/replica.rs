@@ -48,8 +48,10 @@ pub struct Append {
 pub struct Applied {
     /// Transactions applied.
     pub txns: usize,
-    /// More are durable: call again (after the shards had their turn, if streams are full).
+    /// More are committed: call again (after the shards had their turn, if streams are full).
     pub more: bool,
+    /// The first transaction after which a learner's tree was not the one its leader foresaw.
+    pub diverged: Option<Zxid>,
 }
 
 /// Figures of the replica, plain counters.
@@ -107,6 +109,8 @@ pub struct Replica {
     last_proposed: Zxid,
     /// Up to where transactions may be applied.
     committed: Zxid,
+    /// Not told yet: see [`Applied::diverged`].
+    diverged: Option<Zxid>,
     /// Set while nothing may expire.
     hold: Option<Hold>,
     last_tick_ms: u64,
@@ -140,6 +144,7 @@ impl Replica {
             appends: Vec::new(),
             last_proposed: tree.zxid(),
             committed: tree.zxid(),
+            diverged: None,
             hold: None,
             last_tick_ms: now.mono_ms,
             sweep: Sweep::starting(now.mono_ms + config.container_check_interval_ms),

@@ -2,9 +2,11 @@
 
 mod any_bytes;
 mod client;
+mod cluster;
 mod coming_and_going;
 mod connections;
 mod dice;
+mod ensemble;
 mod garbage;
 mod read_path;
 mod reads;

@@ -20,7 +20,7 @@ impl Replica {
             return Applied::default();
         }
         if streams.iter().any(|stream| stream.batches() >= self.config.stream_batches_max) {
-            return Applied { txns: 0, more: true };
+            return Applied { more: true, ..Applied::default() };
         }
         let mut batch = Batch::default();
         let mut dones: Vec<Vec<(usize, Done)>> = vec![Vec::new(); streams.len()];
@@ -36,7 +36,7 @@ impl Replica {
         self.stats.applied += txns as u64;
         self.publish(batch, dones, streams);
         self.drain_sessions(now, tree);
-        Applied { txns, more: ready(self) }
+        Applied { txns, more: ready(self), diverged: self.diverged.take() }
     }
 
     fn apply_one(&mut self, tree: &mut Tree, proposed: &Proposed, batch: &mut Batch, dones: &mut [Vec<(usize, Done)>]) {
@@ -44,6 +44,9 @@ impl Replica {
         let result = tree.apply(&proposed.header, &proposed.txn, &mut batch.changes);
         let agrees = self.digest_agrees(tree, proposed);
         debug_assert!(agrees || self.role == Role::Learner, "{}: not what prepare foresaw", tree.zxid());
+        if !agrees {
+            self.diverged.get_or_insert(tree.zxid());
+        }
         let &Proposed { header, origin, .. } = proposed;
         self.session_effects(header.session, &result, origin);
         let changes = first..batch.changes.len();

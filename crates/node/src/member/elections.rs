@@ -1,0 +1,164 @@
+//! Connections of the election port: handshakes, frames, and what [`Links`] decides about them (E§2, E§3).
+
+use super::{Member, Order, Parts, Port};
+use ostler_model::{Endpoint, Ensemble, ServerId};
+use ostler_wire::election::{self, Handshake, split_frame};
+use ostler_zab::{ConnId, LinkAction, LinkEvent};
+use ostler_zab::{Event, LinkId, Notification, PeerState, Vote};
+use std::sync::Arc;
+
+/// One connection of the election port.
+#[derive(Debug, Default)]
+pub(super) struct ElectionLink {
+    /// The other end, once it is known.
+    pub(super) server: Option<ServerId>,
+    /// It was dialled, and does not stand yet.
+    pub(super) dialling: bool,
+    pub(super) input: Vec<u8>,
+    pub(super) output: Vec<u8>,
+    /// A message was put into `output`, and [`LinkEvent::Written`] is owed for it.
+    pub(super) writing: bool,
+    pub(super) ending: bool,
+    pub(super) dirty: bool,
+}
+
+impl Member {
+    /// Hands an event to the transport rules and does what they want.
+    pub(super) fn links_step(&mut self, parts: &Parts<'_>, event: LinkEvent) {
+        let mut actions = Vec::new();
+        self.links.step(parts.now.mono_ms, event, &mut actions);
+        for action in actions {
+            self.link_action(action);
+        }
+    }
+
+    fn link_action(&mut self, action: LinkAction) {
+        match action {
+            LinkAction::Dial { peer, address } => {
+                let link = self.new_link();
+                let conn = ElectionLink { server: Some(peer), dialling: true, ..ElectionLink::default() };
+                self.elections.insert(link, conn);
+                self.orders.push(Order::Dial { link, server: peer, port: Port::Election, address });
+            }
+            LinkAction::Handshake { conn } => {
+                let handshake = self.handshake();
+                self.election_output(LinkId(conn.0), |out| handshake.encode(out));
+            }
+            LinkAction::Send { conn, notification } => {
+                let bytes = self.notification_bytes(&notification);
+                let link = LinkId(conn.0);
+                self.election_output(link, |out| out.extend_from_slice(&bytes));
+                if let Some(conn) = self.elections.get_mut(&link) {
+                    conn.writing = true;
+                }
+            }
+            LinkAction::Close { conn, why: _ } => {
+                let link = LinkId(conn.0);
+                if let Some(conn) = self.elections.get_mut(&link) {
+                    conn.ending = true;
+                }
+                self.election_output(link, |_| {});
+            }
+            LinkAction::Up { peer } => self.events.push_back(Event::ElectionUp { peer }),
+            LinkAction::Down { peer } => self.events.push_back(Event::ElectionDown { peer }),
+        }
+    }
+
+    fn election_output(&mut self, link: LinkId, put: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(conn) = self.elections.get_mut(&link) {
+            put(&mut conn.output);
+            if !std::mem::replace(&mut conn.dirty, true) {
+                self.dirty.push(link);
+            }
+        }
+    }
+
+    /// Our opening message: names, not addresses, so that the other side resolves them anew.
+    fn handshake(&self) -> Handshake {
+        let own = |ensemble: &Ensemble| ensemble.member(self.me).map(|member| member.addresses()[0].election());
+        match own(&self.committed).or_else(|| own(&self.last_seen)) {
+            Some(address) => Handshake::new(self.me, address),
+            None => Handshake::Legacy { server: self.me },
+        }
+    }
+
+    fn notification_bytes(&self, notification: &Notification) -> Vec<u8> {
+        let text = self.committed.to_string();
+        let wire = election::Notification {
+            state: wire_state(notification.state),
+            leader: notification.vote.leader,
+            zxid: notification.vote.zxid,
+            round: notification.round,
+            peer_epoch: notification.vote.peer_epoch,
+            version: election::NOTIFICATION_VERSION,
+            config: Some(text.as_str().into()),
+        };
+        let mut out = Vec::with_capacity(64 + text.len());
+        wire.encode(&mut out);
+        out
+    }
+
+    /// Bytes of an election connection. False: they cannot be, the connection is to be closed.
+    pub(super) fn election_input(&mut self, parts: &Parts<'_>, link: LinkId) -> bool {
+        loop {
+            let Some(conn) = self.elections.get_mut(&link) else { return true };
+            let Some(server) = conn.server else {
+                match Handshake::decode(&conn.input) {
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                    Ok(Some((handshake, length))) => {
+                        let server = handshake.server();
+                        conn.input.drain(..length);
+                        conn.server = Some(server);
+                        let address = handshake.dialable().next().map(|address: &Endpoint| address.to_string());
+                        let address = address.map(Arc::from);
+                        self.links_step(parts, LinkEvent::Accepted { peer: server, conn: ConnId(link.0), address });
+                        continue;
+                    }
+                }
+            };
+            let (content, length) = match split_frame(&conn.input) {
+                Ok(None) => return true,
+                Err(_) => return false,
+                Ok(Some((content, length))) => (content.to_vec(), length),
+            };
+            conn.input.drain(..length);
+            self.links_step(parts, LinkEvent::Heard { conn: ConnId(link.0) });
+            // A malformed notification is skipped; the connection goes on (E§3).
+            if let Ok(notification) = election::Notification::decode(&content) {
+                let notification = own_notification(&notification);
+                self.events.push_back(Event::Notified { from: server, notification });
+            }
+        }
+    }
+}
+
+/// The ensemble in it is not needed to count votes, only its version (E§4.3).
+fn own_notification(wire: &election::Notification<'_>) -> Notification {
+    let config = wire.config.as_ref().and_then(|text| Ensemble::parse(text).ok());
+    Notification {
+        state: own_state(wire.state),
+        vote: Vote { leader: wire.leader, zxid: wire.zxid, peer_epoch: wire.peer_epoch },
+        round: wire.round,
+        version: u32::try_from(wire.version).unwrap_or(0),
+        config_version: config.map_or(0, |config| config.version()),
+    }
+}
+
+fn wire_state(state: PeerState) -> election::PeerState {
+    match state {
+        PeerState::Looking => election::PeerState::Looking,
+        PeerState::Following => election::PeerState::Following,
+        PeerState::Leading => election::PeerState::Leading,
+        PeerState::Observing => election::PeerState::Observing,
+    }
+}
+
+fn own_state(state: election::PeerState) -> PeerState {
+    match state {
+        election::PeerState::Looking => PeerState::Looking,
+        election::PeerState::Following => PeerState::Following,
+        election::PeerState::Leading => PeerState::Leading,
+        election::PeerState::Observing => PeerState::Observing,
+    }
+}
