@@ -2,7 +2,6 @@
 //! configurations (ensemble.md section 16.4).
 
 use super::address::Endpoint;
-use super::text::parse_id;
 use super::{Ensemble, EnsembleError, Member};
 use crate::limits::ENSEMBLE_MEMBERS_MAX;
 use crate::{ErrorCode, ServerId};
@@ -65,7 +64,7 @@ impl Ensemble {
     /// # Errors
     /// A malformed id or line, a joining member without a client address, or one at an address of another member.
     pub fn apply_incremental(&self, joining: Option<&str>, leaving: Option<&str>) -> Result<Ensemble, ReconfigError> {
-        let leaving = items(leaving).map(parse_id).collect::<Result<BTreeSet<ServerId>, EnsembleError>>()?;
+        let leaving = items(leaving).map(str::parse).collect::<Result<BTreeSet<ServerId>, EnsembleError>>()?;
         let mut members: Vec<Member> = self.members().to_vec();
         members.retain(|member| !leaving.contains(&member.id));
         // Each joiner is compared with all others: what a client may ask for has a bound.
@@ -103,7 +102,7 @@ fn parse_joiner(line: &str) -> Result<Member, ReconfigError> {
         return Err(shape());
     }
     let id = key.trim().strip_prefix("server.").ok_or_else(shape)?;
-    let member = Member::parse(parse_id(id)?, value.trim())?;
+    let member = Member::parse(id.parse()?, value.trim())?;
     if member.client.is_none() {
         return Err(ReconfigError::NoClientAddress(member.id));
     }

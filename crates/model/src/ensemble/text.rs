@@ -11,6 +11,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 /// Key of the line that a text may end with.
 const VERSION: &str = "version";
@@ -73,7 +74,7 @@ impl Lines {
                 return Err(EnsembleError::Hierarchical(key));
             }
             let Some(id) = key.strip_prefix("server.") else { return Err(EnsembleError::UnknownKey(key)) };
-            let id = parse_id(id)?;
+            let id = id.parse::<ServerId>()?;
             // The last of several equal keys counts, but server.01 is another key than server.1.
             match lines.servers.insert(id, (key.clone(), value)) {
                 Some((other, _)) if other != key => return Err(EnsembleError::RepeatedServer(id)),
@@ -106,9 +107,14 @@ impl fmt::Display for Ensemble {
     }
 }
 
-pub(super) fn parse_id(text: &str) -> Result<ServerId, EnsembleError> {
-    let id = ServerId(text.parse().map_err(|_| EnsembleError::BadServerId(text.to_owned()))?);
-    if id.is_legal() { Ok(id) } else { Err(EnsembleError::ServerIdOutOfRange(id.0)) }
+impl FromStr for ServerId {
+    type Err = EnsembleError;
+
+    /// Reads a decimal number, as Java does, and of these only what a member may have.
+    fn from_str(text: &str) -> Result<ServerId, EnsembleError> {
+        let id = ServerId(text.parse().map_err(|_| EnsembleError::BadServerId(text.to_owned()))?);
+        if id.is_legal() { Ok(id) } else { Err(EnsembleError::ServerIdOutOfRange(id.0)) }
+    }
 }
 
 fn parse_version(text: &str) -> Result<i64, EnsembleError> {

@@ -6,7 +6,7 @@ use super::{
     Snapshot, Whitelist, servers,
 };
 use crate::batching::Batching;
-use ostler_model::limits;
+use ostler_model::{Member, limits};
 use ostler_node::DigestAlgorithm;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -243,7 +243,7 @@ fn session_timeouts(values: &Values, tick_time_ms: i32) -> Result<(i32, i32), Co
     Ok((min, max))
 }
 
-fn listen(values: &mut Values, member: Option<&servers::Member>) -> Result<Option<Listen>, ConfigError> {
+fn listen(values: &mut Values, member: Option<&Member>) -> Result<Option<Listen>, ConfigError> {
     let secure = values.int("secureClientPort", 0)?;
     if secure != 0 {
         return Err(ConfigError::at(
@@ -266,14 +266,14 @@ fn listen(values: &mut Values, member: Option<&servers::Member>) -> Result<Optio
         ConfigError::at(values.place("clientPort"), format!("port out of range:{port}"), "ports end at 65535")
     })?;
     let mut given = port != 0 || by_flag;
-    if let Some((own_host, own_port)) = member.and_then(|member| member.client.clone()) {
+    if let Some((id, own)) = member.and_then(|member| Some((member.id, &member.client.as_ref()?.endpoint))) {
+        let own_port = own.port;
         if given && !by_flag && port != own_port {
             return Err(ConfigError::at(
                 values.place("clientPort"),
                 format!(
-                    "client address for this server (id = {}) in static config file is {port} is different from \
-                     client address found in dynamic file: {own_port}",
-                    member.map_or(0, |member| member.id)
+                    "client address for this server (id = {id}) in static config file is {port} is different from \
+                     client address found in dynamic file: {own_port}"
                 ),
                 "name the same port in clientPort and in the server line, or in one of them only",
             ));
@@ -281,7 +281,7 @@ fn listen(values: &mut Values, member: Option<&servers::Member>) -> Result<Optio
         if !given {
             (port, given) = (own_port, true);
         }
-        host = host.or(own_host);
+        host = host.or_else(|| (!own.host.is_wildcard()).then(|| own.host.as_str().to_owned()));
     }
     if !given {
         if host.is_some() {
