@@ -5,6 +5,7 @@ either. Nothing is shared between tests: each server has its own directory, whic
 `server.pid` and `data/`. Standard library only. Used by interop/run, interop/apache, wire/replay.py, storage/.
 """
 import os
+import random
 import shutil
 import signal
 import socket
@@ -45,10 +46,16 @@ def ostler_binary():
 
 
 def free_port():
-    """A port nobody listens on at this moment."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port nobody listens on at this moment. Not one that the system gives to outgoing connections: a client of another
+    suite could have it before the server is up."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def four_letters(port, word, timeout=2.0):

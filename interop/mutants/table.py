@@ -14,11 +14,11 @@ class Mutant:
         self.name, self.what, self.suites, self.edits = name, what, suites.split(), edits
 
 
-CLIENTS = "java zkcli kazoo c go rust wire "
+CLIENTS = "java zkcli kazoo c go rust "
 
 MUTANTS = [
     # --- operations: codes, versions, names, Stats ---------------------------------------------------------------
-    Mutant("not-empty", "deleting a node with children says that there is no such node", CLIENTS + "differential",
+    Mutant("not-empty", "deleting a node with children says that there is no such node", CLIENTS + "cli-mt differential wire",
            (TREE + "prepare/delete.rs", """        if self.view.num_children(node) > 0 {
             return Err(ErrorCode::NotEmpty);
         }
@@ -28,13 +28,13 @@ MUTANTS = [
         self.view.pin(parent);""")),
     Mutant("node-exists", "creating a node that exists says bad version", CLIENTS + "curator cli-mt differential",
            (TREE + "prepare/create.rs", "return Err(ErrorCode::NodeExists);", "return Err(ErrorCode::BadVersion);")),
-    Mutant("any-version", "setData ignores the version it was given", CLIENTS + "curator cli-mt differential",
+    Mutant("any-version", "setData ignores the version it was given", CLIENTS + "curator differential",
            (TREE + "prepare/set.rs", """        let version = next_version(self.view.stat(node).version, request.version)?;
         self.view.pin(node);
         Ok(Txn::SetData""", """        let version = next_version(self.view.stat(node).version, -1)?;
         self.view.pin(node);
         Ok(Txn::SetData""")),
-    Mutant("mtime", "setData leaves the time of modification", "java wire storage differential",
+    Mutant("mtime", "setData leaves the time of modification", "java storage differential",
            (TREE + "apply.rs", "version, mzxid: header.zxid, mtime: header.time_ms, ..before", "version, mzxid: header.zxid, ..before")),
     Mutant("parent-pzxid", "a create does not move its parent's pzxid", "java wire storage differential",
            (TREE + "apply.rs", "StoredStat { cversion, pzxid: header.zxid, ..before }", "StoredStat { cversion, ..before }")),
@@ -43,22 +43,22 @@ MUTANTS = [
             "ephemeral_owner: Some(owner_of(create, header)).filter(|owner| !owner.is_ephemeral()).map_or(0, Owner::to_raw),")),
     Mutant("sequence-width", "sequential names have nine digits", CLIENTS + "curator cli-mt differential",
            (TREE + "prepare/create.rs", "{asked}{:010}", "{asked}{:09}")),
-    Mutant("multi-half", "a failed multi keeps what came before the failure", "java kazoo c go rust wire differential",
+    Mutant("multi-half", "a failed multi keeps what came before the failure", "java kazoo c go rust differential",
            (TREE + "apply.rs", "    if parts.iter().any(Txn::is_error) {\n",
             "    if parts.iter().any(Txn::is_error) {\n        for part in parts.iter().filter(|part| !part.is_error()) {\n"
             "            apply(store, header, part, changes);\n        }\n")),
     Mutant("multi-codes", "operations behind a failed one in a multi get a wrong code", "java kazoo c wire differential",
            (TREE + "prepare/multi.rs", "Txn::Error(ErrorCode::RuntimeInconsistency)", "Txn::Error(ErrorCode::NoNode)")),
-    Mutant("quota", "hard quotas are not enforced", "zkcli wire differential",
+    Mutant("quota", "hard quotas are not enforced", "zkcli differential",
            (TREE + "prepare/quota.rs", "limit > -1 && used.saturating_add(more) > limit", "limit > i64::MAX - 1 && used.saturating_add(more) > limit")),
     Mutant("ttl", "TTL nodes are never deleted", "java",
            (TREE + "prepare/delete.rs", "Owner::Ttl(ttl_ms) => self.header.time_ms.saturating_sub(stat.mtime) > ttl_ms,",
             "Owner::Ttl(ttl_ms) => ttl_ms < 0,")),
     Mutant("container", "empty containers are never deleted", "java",
            (TREE + "prepare/delete.rs", "Owner::Container => true,", "Owner::Container => false,")),
-    Mutant("ephemerals-prefix", "getEphemerals ignores its prefix", "java zkcli wire differential",
+    Mutant("ephemerals-prefix", "getEphemerals ignores its prefix", "java zkcli differential",
            (NODE + "reads.rs", "paths.retain(|path| path.starts_with(prefix));", "let _ = (prefix, &mut paths);")),
-    Mutant("all-children", "getAllChildrenNumber counts one too many", "java zkcli wire differential",
+    Mutant("all-children", "getAllChildrenNumber counts one too many", "java zkcli differential",
            (NODE + "reads.rs", "let below = node.descendants() + ", "let below = 1 + node.descendants() + ")),
     Mutant("long-listing", "a listing of more than a page loses its last page", "java",
            (NODE + "shard/scan.rs", "        let done = node.list(&mut cursor, |name| {",
@@ -69,7 +69,7 @@ MUTANTS = [
            (TREE + "access.rs", "if self.skip_acl || acl.is_empty() {", "if self.skip_acl || acl.len() < 1_000 {")),
     Mutant("acl-redaction", "getACL shows hashes to everybody", "java kazoo wire differential",
            (TREE + "access.rs", "if !acl.iter().any(secret) || self.allows", "if !acl.iter().any(secret) || !acl.is_empty() || self.allows")),
-    Mutant("digest-hash", "the password's hash is another", "java zkcli kazoo c go rust wire differential",
+    Mutant("digest-hash", "the password's hash is another", "java zkcli kazoo c go rust differential",
            (NODE + "shard/auth.rs", "algorithm.hash(text.as_bytes())", "algorithm.hash(text.to_uppercase().as_bytes())")),
     Mutant("who-am-i", "whoAmI does not name the address", "java zkcli rust wire differential",
            (NODE + "shard/requests.rs", "frame.vector(Some(&conn.ids), |frame, id| {",
@@ -81,19 +81,19 @@ MUTANTS = [
            (NODE + "watches.rs", "self.fire_table(Table::Child, parent, false, kind, acl, &mut emit);", "let _ = (parent, kind, acl);")),
     Mutant("watch-stays", "one-shot watches are not spent", "java kazoo c go rust wire differential",
            (NODE + "watches.rs", "self.table(table).modes(key, slot) & !STANDARD;", "self.table(table).modes(key, slot);")),
-    Mutant("recursive-watch", "persistent recursive watches do not hear of descendants", "java zkcli curator rust wire differential",
+    Mutant("recursive-watch", "persistent recursive watches do not hear of descendants", "java zkcli curator rust differential",
            (NODE + "watches.rs", "if table == Table::Child || self.data.recursive == 0 {", "if table == Table::Child || self.data.recursive < 1_000_000 {")),
-    Mutant("event-acl", "events go to connections that may not read the node", "java wire differential",
+    Mutant("event-acl", "events go to connections that may not read the node", "java differential",
            (NODE + "shard/handle.rs", "if !config.policy.allows(event.acl, perms::READ, &conn.ids) {", "if event.acl.len() > 1_000 && config.policy.skip_acl {")),
     Mutant("event-order", "the events of a write follow its reply", "wire differential",
            (NODE + "shard/handle.rs", "            self.fire(entry, change);\n", ""),
            (NODE + "shard/handle.rs", "        if entry.result == TxnResult::SessionClosed\n            && let",
             "        for change in changes {\n            self.fire(entry, change);\n        }\n        if entry.result == TxnResult::SessionClosed\n            && let")),
-    Mutant("set-watches", "setWatches registers nothing", "java c go rust wire differential",
+    Mutant("set-watches", "setWatches registers nothing", "java c go rust differential",
            (NODE + "shard/set_watches.rs", "    if missed.is_none() {\n", "    if missed.is_none() && path.is_empty() {\n")),
     Mutant("catch-up", "setWatches does not report missed changes of data", "java c wire differential",
            (NODE + "shard/set_watches.rs", "(stat.mzxid > relative).then_some(EventType::NodeDataChanged)", "(stat.mzxid.0 == -7).then_some(EventType::NodeDataChanged)")),
-    Mutant("remove-watches", "removeWatches answers, but removes nothing", "java c rust wire differential",
+    Mutant("remove-watches", "removeWatches answers, but removes nothing", "java c rust differential",
            (NODE + "watches.rs", "        self.data.set(&key, slot, before.0 & !data);\n        self.child.set(&key, slot, before.1 & !child);\n", "")),
     # --- sessions and order ----------------------------------------------------------------------------------------
     Mutant("close-keeps", "ephemerals outlive their session", CLIENTS + "curator cli-mt cli:durability cli:expiry differential",
@@ -117,7 +117,7 @@ MUTANTS = [
     Mutant("pong-zxid", "pings are answered with a zxid of the future", "java kazoo go wire differential",
            (NODE + "shard/requests.rs", "Some(OpCode::Ping) => encode_error(out, ReplyHeader::PING_XID, zxid, None),",
             "Some(OpCode::Ping) => encode_error(out, ReplyHeader::PING_XID, Zxid(zxid.0 + 1_000_000), None),")),
-    Mutant("read-overtakes", "reads overtake the writes pipelined before them", "java kazoo c rust wire differential cli:bad_input",
+    Mutant("read-overtakes", "reads overtake the writes pipelined before them", "java kazoo c rust differential cli:bad_input",
            (NODE + "shard/turn.rs", "if self.conn(slot).away.is_empty() || self.config.is_broken(Mutant::IgnoreAway) {", "if self.conn(slot).away.len() < 1_000_000 {")),
     # --- storage ---------------------------------------------------------------------------------------------------
     Mutant("no-fsync", "the log is written, but not synced", "durability",
