@@ -3,7 +3,7 @@
 //! spoken yet: its packets are counted, nothing more.
 #![allow(clippy::unwrap_used, reason = "test helpers")]
 
-use ostler_model::{Ensemble, EnsembleError, OpCode, Request, ServerId, Zxid};
+use ostler_model::{Ensemble, EnsembleError, OpCode, Reconfig, Request, ServerId, Txn, Zxid};
 use ostler_wire::client::decode_request;
 use ostler_wire::election::{Handshake, NOTIFICATION_VERSION, Notification, PeerState, split_frame};
 use ostler_wire::quorum::{PROTOCOL_VERSION, ToLeader, ToLearner};
@@ -60,6 +60,11 @@ fn txn_survives(name: &str, zxid: Zxid, payload: &[u8], decoded: &Value) {
     assert_eq!(record.header.zxid, zxid, "{name}");
     assert_eq!(record.header.session.0, long(&decoded["hdr"]["clientId"]), "{name}");
     assert_eq!(record.digest.is_some(), decoded.get("digest").is_some(), "{name}");
+    if let Txn::Reconfig { data, .. } = &record.txn {
+        let text = std::str::from_utf8(data.as_deref().unwrap()).unwrap();
+        config_survives(name, text);
+        assert_eq!(Ensemble::parse(text).unwrap().version(), zxid.0, "{name}");
+    }
     let mut again = Vec::new();
     txn::encode(&mut again, &record.header, &record.txn, record.digest);
     assert_eq!(again, payload, "{name}");
@@ -270,6 +275,31 @@ fn handshakes_survive() {
         *forms.entry(decoded_form).or_insert(0) += 1;
     }
     assert_eq!(forms, BTreeMap::from([("V1", 2), ("V2", 1)]));
+}
+
+/// A recorded reconfig request leads from the members before it to the text that Apache's leader proposed.
+#[test]
+fn a_reconfiguration_has_the_recorded_result() {
+    let samples = samples();
+    let bytes = |name: &str| &samples.iter().find(|sample| sample.name == name).unwrap().bytes;
+    let (packet, _) = ToLeader::decode(bytes("request_reconfig_remove_observer"), DATA_MAX).unwrap().unwrap();
+    let ToLeader::Request { body, .. } = packet else { panic!("{packet:?}") };
+    let request = decode_request(OpCode::Reconfig, body, DATA_MAX).unwrap();
+    let Request::Reconfig { joining, leaving, new_members, config_id } = &request else { panic!("{request:?}") };
+    let asked = Reconfig {
+        joining: joining.as_deref(),
+        leaving: leaving.as_deref(),
+        new_members: new_members.as_deref(),
+        from_version: *config_id,
+    };
+    let (packet, _) = ToLearner::decode(bytes("proposal_reconfig"), DATA_MAX).unwrap().unwrap();
+    let ToLearner::Proposal { zxid, txn } = packet else { panic!("{packet:?}") };
+    let Txn::Reconfig { data, .. } = txn::decode(txn, DATA_MAX).unwrap().txn else { panic!("another transaction") };
+    let proposed = String::from_utf8(data.unwrap()).unwrap();
+    let before = Ensemble::parse(&proposed).unwrap().with_version(1 << 32);
+    let before = before.apply_incremental(Some("server.4=zkh4:12304:12324:observer;127.0.0.1:12194"), None).unwrap();
+    assert_eq!(before.members().len(), 4);
+    assert_eq!(asked.next(&before, &before, true, zxid.0).unwrap().to_string(), proposed);
 }
 
 /// Nothing recorded is left out by the three tests above but SASL, and snapshots, which are the store's.

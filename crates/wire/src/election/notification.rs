@@ -2,6 +2,7 @@
 
 use crate::jute::{self, DecodeError, Reader};
 use crate::utf8;
+use ostler_model::limits::NOTIFICATION_BYTES_MAX;
 use ostler_model::{ServerId, Text, Zxid};
 
 /// The version of the message that is sent: 2, with a configuration.
@@ -11,6 +12,9 @@ pub const NOTIFICATION_VERSION: i32 = 2;
 const WITHOUT_EPOCH_BYTES: usize = 28;
 /// Length of a message whose version Apache does not read.
 const WITHOUT_VERSION_BYTES: usize = 40;
+
+/// The longest configuration that the rest of a message leaves room for.
+const CONFIG_BYTES_MAX: usize = NOTIFICATION_BYTES_MAX - WITHOUT_VERSION_BYTES - 4;
 
 /// What a server is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -81,8 +85,10 @@ impl<'a> Notification<'a> {
         Ok(notification)
     }
 
-    /// Appends the message as a frame, always in [`NOTIFICATION_VERSION`].
+    /// Appends the message as a frame, always in [`NOTIFICATION_VERSION`]. A configuration that has no room in a frame
+    /// is left out: the vote counts without it.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let config = self.config.as_deref().filter(|text| text.len() <= CONFIG_BYTES_MAX).unwrap_or_default();
         jute::put_sized(out, |out| {
             jute::put_int(out, self.state as i32);
             jute::put_long(out, self.leader.0);
@@ -90,7 +96,7 @@ impl<'a> Notification<'a> {
             jute::put_long(out, self.round);
             jute::put_long(out, self.peer_epoch);
             jute::put_int(out, NOTIFICATION_VERSION);
-            jute::put_text(out, Some(self.config.as_deref().unwrap_or_default()));
+            jute::put_text(out, Some(config));
         });
     }
 }
@@ -126,6 +132,19 @@ mod tests {
         assert_eq!(Notification::decode(&content(None)), Ok(VOTE));
         let longer = [&bytes[..], b"more"].concat();
         assert!(Notification::decode(&longer).is_ok(), "bytes behind the last field are nobody's business");
+    }
+
+    #[test]
+    fn a_configuration_without_room_is_left_out() {
+        let encoded = |length: usize| {
+            let mut out = Vec::new();
+            Notification { config: Some("x".repeat(length).into()), ..VOTE }.encode(&mut out);
+            out
+        };
+        let longest = encoded(NOTIFICATION_BYTES_MAX - 44);
+        let (content, length) = crate::election::split_frame(&longest).unwrap().unwrap();
+        assert_eq!((content.len(), length), (NOTIFICATION_BYTES_MAX, longest.len()));
+        assert_eq!(Notification::decode(&encoded(NOTIFICATION_BYTES_MAX - 43)[4..]), Ok(VOTE));
     }
 
     #[test]
