@@ -128,10 +128,34 @@ fn mntr_exports_every_key_of_apache() {
     let fsyncs: u64 = lines["zk_cnt_fsynctime"].parse().unwrap();
     assert!(fsyncs >= 2, "{fsyncs}");
     assert!(lines["zk_bytes_received_count"].parse::<u64>().unwrap() > 50);
+    // What was measured: a session, a create, this word and the one before the reset are requests; two transactions.
+    for (key, value) in [
+        ("zk_cnt_updatelatency", "2"),
+        ("zk_cnt_propagation_latency", "2"),
+        ("zk_cnt_readlatency", "0"),
+        ("zk_connection_request_count", "1"),
+        ("zk_cnt_connection_token_deficit", "1"),
+        ("zk_last_client_response_size", "22"),
+        ("zk_response_bytes", "22"),
+        ("zk_snap_count", "0"),
+        ("zk_connection_drop_probability", "0.0"),
+    ] {
+        assert_eq!(lines[key], value, "{key}");
+    }
+    for key in ["zk_cnt_sync_processor_queue_time_ms", "zk_cnt_sync_processor_queue_and_flush_time_ms"] {
+        assert_eq!(lines[key], "2", "{key}");
+    }
+    for key in
+        ["zk_cnt_sync_process_time", "zk_cnt_sync_processor_batch_size", "zk_cnt_sync_processor_queue_flush_time_ms"]
+    {
+        assert!(lines[key].parse::<u64>().unwrap() >= 2, "{key}: {}", lines[key]);
+    }
     // srst clears counters and summaries, not gauges.
     assert_eq!(server.word("srst"), "Server stats reset.\n");
     let after = server.word("mntr");
     assert!(after.contains("zk_cnt_fsynctime\t0\n") && after.contains("zk_znode_count\t5\n"), "{after}");
+    assert!(after.contains("zk_proposal_count\t0\n") && after.contains("zk_cnt_updatelatency\t0\n"), "{after}");
+    assert!(after.contains("zk_min_client_response_size\t-1\n"), "as Apache before the first reply: {after}");
     assert_eq!(server.word("crst"), "Connection stats reset.\n");
     server.stop();
 }

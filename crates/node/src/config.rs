@@ -1,6 +1,6 @@
 //! The settings of a node (operations.md section 2); parsed once by the shell and shared by replica and shards.
 
-use crate::DigestAlgorithm;
+use crate::{ConnectionThrottle, DigestAlgorithm, LargeRequests, RequestThrottle};
 use ostler_model::limits;
 use ostler_tree::Policy;
 
@@ -37,6 +37,12 @@ pub struct NodeConfig {
     pub container_max_never_used_ms: i64,
     /// `globalOutstandingLimit`: requests that may be away at the replica, over all shards.
     pub outstanding_max: usize,
+    /// `request_throttle_*`, `throttled_op_wait_time`.
+    pub request_throttle: RequestThrottle,
+    /// `connection_throttle_*`. Counted per shard.
+    pub connection_throttle: ConnectionThrottle,
+    /// `largeRequestThreshold`, `largeRequestMaxBytes`. Counted per shard.
+    pub large_requests: LargeRequests,
     /// `maxClientCnxns`, 0 = no limit. Counted per shard.
     pub connections_per_address_max: usize,
     /// `maxCnxns`, 0 = no limit. Counted per shard.
@@ -108,6 +114,9 @@ impl Default for NodeConfig {
             container_max_per_minute: 10_000,
             container_max_never_used_ms: 0,
             outstanding_max: limits::OUTSTANDING_MAX,
+            request_throttle: RequestThrottle::default(),
+            connection_throttle: ConnectionThrottle::default(),
+            large_requests: LargeRequests::default(),
             connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
             connections_max: 0,
             sessionless_timeout_ms: limits::SESSIONLESS_TIMEOUT_MS,

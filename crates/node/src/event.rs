@@ -33,6 +33,12 @@ pub enum CloseReason {
     InputLimit,
     /// The answer to one request grew beyond its bound.
     AnswerTooLong,
+    /// `connection_throttle_*`: too many handshakes.
+    ConnectionThrottle,
+    /// `request_stale_latency_check`: a request waited longer than the session's time-out.
+    StaleRequest,
+    /// `largeRequestMaxBytes`: a request of so many bytes does not fit beside the other large ones.
+    LargeRequest(usize),
     /// The server stops.
     Shutdown,
     /// The server is not part of a quorum (any more).

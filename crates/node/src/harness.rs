@@ -190,6 +190,7 @@ impl Harness {
 
     /// The sockets of a shard take its output. True if there was some.
     pub fn flush(&mut self, shard: usize) -> bool {
+        self.shards[shard].settle(self.now);
         let dirty = self.shards[shard].take_dirty();
         for conn in &dirty {
             let output = self.shards[shard].output(*conn);

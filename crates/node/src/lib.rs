@@ -13,7 +13,7 @@
 //! replica.tick(now, &tree, &mut streams)
 //! replica.take_appends() -> log thread;  log thread -> replica.synced(zxid)
 //! while replica.apply(now, &mut tree, &mut streams).more { .. }
-//! for conn in shard.take_dirty(): write shard.output(conn) to its socket; shard.wrote(conn, n)
+//! shard.settle(later); for conn in shard.take_dirty(): write shard.output(conn) to its socket; shard.wrote(conn, n)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -34,6 +34,8 @@ mod reply;
 mod shard;
 mod stream;
 mod submit;
+mod summary;
+mod throttle;
 mod watches;
 
 pub use config::{Mutant, NodeConfig};
@@ -42,9 +44,11 @@ pub use event::{CloseReason, NodeEvent};
 pub use ids::{ConnId, Now};
 pub use member::{Member, Order, Parts, Port};
 pub use replica::{Append, Applied, Forward, Outbound, Replica, ReplicaStats, SessionBucket};
-pub use shard::{Command, ConnStats, ConnStatus, Shard, ShardStats, Turn};
+pub use shard::{Command, ConnStats, ConnStatus, ResponseSizes, Shard, ShardStats, Turn};
 pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream, WatchOn};
 pub use submit::{Outbox, Submit, SubmitItem};
+pub use summary::{Distribution, Summary};
+pub use throttle::{ConnectionThrottle, ConnectionWeights, LargeRequests, ONE, RequestThrottle};
 
 #[cfg(test)]
 mod tests;

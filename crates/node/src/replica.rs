@@ -17,7 +17,7 @@ mod role;
 mod sessions;
 mod sweep;
 
-use crate::{ConnId, NodeConfig, NodeEvent, Now, Origin, Stream};
+use crate::{ConnId, Distribution, NodeConfig, NodeEvent, Now, Origin, Stream};
 use expiry::Hold;
 use foldhash::fast::FixedState;
 use forward::Forwarding;
@@ -57,6 +57,8 @@ pub struct Applied {
 /// Figures of the replica, plain counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReplicaStats {
+    /// Requests of shards, and ends of sessions that they reported.
+    pub received: u64,
     /// Transactions proposed.
     pub proposed: u64,
     /// Transactions applied.
@@ -118,6 +120,7 @@ pub struct Replica {
     /// Closing sessions with too many ephemerals for one transaction.
     drains: VecDeque<Drain>,
     stats: ReplicaStats,
+    propagation: Distribution,
     events: Vec<NodeEvent>,
     #[cfg(any(test, feature = "mutants"))]
     unpublished: Vec<VecDeque<crate::Item>>,
@@ -150,6 +153,7 @@ impl Replica {
             sweep: Sweep::starting(now.mono_ms + config.container_check_interval_ms),
             drains: VecDeque::new(),
             stats: ReplicaStats::default(),
+            propagation: Distribution::default(),
             events: Vec::new(),
             #[cfg(any(test, feature = "mutants"))]
             unpublished: Vec::new(),
@@ -200,6 +204,17 @@ impl Replica {
     /// Figures.
     pub fn stats(&self) -> ReplicaStats {
         ReplicaStats { sessions: self.sessions.len(), outstanding: self.window.len(), ..self.stats }
+    }
+
+    /// Milliseconds from the proposal of each transaction until it was applied.
+    pub fn propagation(&self) -> &Distribution {
+        &self.propagation
+    }
+
+    /// `srst`.
+    pub fn reset_stats(&mut self) {
+        self.stats = ReplicaStats::default();
+        self.propagation = Distribution::default();
     }
 
     /// Sessions by expiry time, for `dump`; ascending.

@@ -4,6 +4,7 @@
 //! names. A request waits as bytes in its connection's input until its turn comes; if nothing of the connection is
 //! away at the replica, a read runs from there straight into the output, else it goes away behind what is before it.
 
+mod arrivals;
 mod auth;
 mod buffer;
 mod conn;
@@ -16,19 +17,23 @@ mod mutants;
 mod requests;
 mod scan;
 mod set_watches;
+mod throttling;
+mod token_bucket;
 mod turn;
 
 use crate::watches::WatchTables;
 use crate::{CloseReason, ConnId, NodeConfig, NodeEvent, Now, Origin, Submit, SubmitItem};
 use buffer::{Front, Pool, front};
 use conn::{Conn, State};
-pub use figures::{ConnStats, ShardStats};
+use figures::Figures;
+pub use figures::{ConnStats, ResponseSizes, ShardStats};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use ostler_model::{SessionId, Zxid, limits};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use token_bucket::TokenBucket;
 
 /// A four-letter word that arrived instead of a handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +111,13 @@ pub struct Shard {
     /// Connections whose end the replica does not know yet.
     gone: Vec<Submit>,
     overflowing: Vec<ConnId>,
-    stats: ShardStats,
+    /// Handshakes that may pass.
+    tokens: TokenBucket,
+    /// A setting asks for the age or the size of requests: the rare case, asked for by one branch.
+    guarded: bool,
+    /// Bytes of the large requests that are being received, waiting or away.
+    large_bytes: usize,
+    stats: Figures,
     events: Vec<NodeEvent>,
 }
 
@@ -115,6 +126,11 @@ impl Shard {
     pub fn new(config: Arc<NodeConfig>, index: usize, zxid: Zxid) -> Shard {
         assert!(index < config.shards, "shard {index} of {}", config.shards);
         let hasher = FixedState::with_seed(config.seed);
+        let throttle = config.request_throttle;
+        let outstanding_max = match throttle.requests_max {
+            0 => config.outstanding_max,
+            most => config.outstanding_max.min(most),
+        };
         Shard {
             index,
             now: Now::default(),
@@ -136,7 +152,7 @@ impl Shard {
             resumed: Vec::new(),
             scans: Vec::new(),
             away_total: 0,
-            credits: (config.outstanding_max / config.shards).max(1),
+            credits: (outstanding_max / config.shards).max(1),
             input_bytes: 0,
             held_bytes: 0,
             pool: Pool::default(),
@@ -145,7 +161,10 @@ impl Shard {
             read_once: None,
             gone: Vec::new(),
             overflowing: Vec::new(),
-            stats: ShardStats::default(),
+            tokens: TokenBucket::new(config.connection_throttle, config.seed),
+            guarded: throttle.asks_for_ages() || config.large_requests.above_bytes.is_some(),
+            large_bytes: 0,
+            stats: Figures::default(),
             events: Vec::new(),
             config,
         }
@@ -165,7 +184,7 @@ impl Shard {
             || full(self.config.connections_max, self.connections)
             || self.connections >= ConnId::SLOTS
         {
-            self.stats.refused += 1;
+            self.stats.plain.refused += 1;
             self.events.push(NodeEvent::ConnectionRefused { peer });
             return None;
         }
@@ -177,7 +196,11 @@ impl Shard {
             (self.conns.len() - 1) as u32
         });
         let id = ConnId::new(self.serial, self.index as u8, slot as usize);
-        self.conns[slot as usize] = Some(Box::new(Conn::new(id, peer, now.wall_ms)));
+        let mut conn = Box::new(Conn::new(id, peer, now.wall_ms));
+        if self.config.request_throttle.asks_for_ages() {
+            conn.arrivals = Some(Box::default());
+        }
+        self.conns[slot as usize] = Some(conn);
         // Rounded up to a multiple of itself, as Apache's timer.
         let timeout_ms = self.config.sessionless_timeout_ms.max(1);
         self.set_deadline(slot as usize, Some(((now.mono_ms + timeout_ms) / timeout_ms + 1) * timeout_ms));
@@ -195,6 +218,9 @@ impl Shard {
         }
         conn.input.tail(pool).extend_from_slice(bytes);
         *input_bytes += bytes.len();
+        if let Some(arrivals) = &mut conn.arrivals {
+            arrivals.note(bytes.len(), now.mono_ms);
+        }
         let unfinished = !matches!(front(conn.input.filled(), 0, self.config.frame_bytes_max), Front::Frame(_));
         if self.input_bytes > limits::QUEUE_BYTES_MAX && unfinished {
             self.close(slot, CloseReason::InputLimit);
@@ -228,6 +254,7 @@ impl Shard {
     /// The socket failed: the shard forgets the connection at once, the shell closes the socket.
     pub fn broken(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot_of(conn) {
+            self.stats.plain.dropped += u64::from(self.conn(slot).state != State::Closing);
             self.close(slot, CloseReason::Client);
             self.forget(slot);
         }
@@ -244,7 +271,9 @@ impl Shard {
         let dirty = std::mem::take(&mut self.dirty);
         for conn in &dirty {
             if let Some(slot) = self.slot_of(*conn) {
-                self.conn_mut(slot).dirty = false;
+                let conn = self.conn_mut(slot);
+                conn.dirty = false;
+                conn.figures.turn_over();
             }
         }
         dirty
@@ -279,7 +308,7 @@ impl Shard {
         self.output_of(slot).extend_from_slice(text);
         let conn = self.conn_mut(slot);
         conn.figures.sent += 1;
-        self.stats.packets_sent += 1;
+        self.stats.plain.packets_sent += 1;
         self.close(slot, CloseReason::Command);
     }
 
@@ -386,12 +415,16 @@ impl Shard {
 
     /// The front of the input is done with.
     fn consume(&mut self, slot: usize, bytes: usize) {
-        let Shard { conns, pool, input_bytes, .. } = self;
+        let Shard { conns, pool, input_bytes, large_bytes, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the slot is taken");
         // A request that closed its connection has released the input already.
         if conn.state != State::Closing {
             conn.input.consume(bytes, pool);
             *input_bytes -= bytes;
+            *large_bytes -= std::mem::take(&mut conn.large);
+            if let Some(arrivals) = &mut conn.arrivals {
+                arrivals.take(bytes);
+            }
         }
     }
 
@@ -433,7 +466,7 @@ impl Shard {
     /// Ends a connection: nothing more is read or answered, what was answered is flushed.
     fn close(&mut self, slot: usize, reason: CloseReason) {
         let now_ms = self.now.mono_ms;
-        let Shard { conns, pool, input_bytes, watches, sessions, scans, gone, events, .. } = self;
+        let Shard { conns, pool, input_bytes, large_bytes, watches, sessions, scans, gone, events, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the slot is taken");
         if conn.state == State::Closing {
             return;
@@ -443,6 +476,7 @@ impl Shard {
         }
         conn.state = State::Closing;
         conn.long = None;
+        *large_bytes -= std::mem::take(&mut conn.large) + conn.away.iter().map(|away| away.large).sum::<usize>();
         conn.away.clear();
         *input_bytes -= conn.input.len();
         conn.input.release(pool);

@@ -89,7 +89,6 @@ impl EventLog {
                 match reason {
                     CloseReason::HandshakeTimeout => metrics.sessionless_connections_expired += 1,
                     CloseReason::AuthFailed => metrics.auth_failed_count += 1,
-                    CloseReason::Malformed => metrics.unsuccessful_handshake += 1,
                     _ => {}
                 }
                 let quiet = matches!(
@@ -129,6 +128,20 @@ fn reason_text(reason: CloseReason) -> String {
         CloseReason::SlowReader => "it does not read its replies and events".to_owned(),
         CloseReason::InputLimit => "too many unfinished requests in memory".to_owned(),
         CloseReason::AnswerTooLong => "the answer to one request grew beyond its bound".to_owned(),
+        CloseReason::ConnectionThrottle => {
+            "too many handshakes at a time; hint: connection_throttle_tokens and connection_throttle_fill_time say how \
+             many are allowed"
+                .to_owned()
+        }
+        CloseReason::StaleRequest => {
+            "a request waited longer than its session's time-out (request_stale_latency_check); hint: the server is \
+             overloaded, or request_throttle_max_requests is too small"
+                .to_owned()
+        }
+        CloseReason::LargeRequest(bytes) => format!(
+            "a request of {bytes} bytes does not fit beside the other large ones; hint: see largeRequestThreshold and \
+             largeRequestMaxBytes"
+        ),
         CloseReason::Shutdown => "the server stops".to_owned(),
         CloseReason::NotServing => "this server is in no quorum at the moment".to_owned(),
         CloseReason::Command => "four-letter word answered".to_owned(),

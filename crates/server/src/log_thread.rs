@@ -6,10 +6,10 @@
 use crate::batching::Batching;
 use crate::doorbell::Doorbell;
 use crate::error::ServerError;
-use crate::metrics::Summary;
 use ostler_model::Zxid;
-use ostler_node::Append;
+use ostler_node::{Append, Distribution, Summary};
 use ostler_store::{Disk, Log, StoreError};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,15 +19,10 @@ use tracing::{error, warn};
 #[derive(Debug, Default)]
 struct Queue {
     records: Vec<Append>,
+    /// How many records came when, for the figures.
+    pushes: VecDeque<(usize, Instant)>,
     stop: bool,
     idle: bool,
-}
-
-#[derive(Debug, Default)]
-struct Figures {
-    sync_ms: Summary,
-    batch: Summary,
-    slow_syncs: u64,
 }
 
 #[derive(Debug)]
@@ -36,7 +31,7 @@ struct Shared {
     filled: Condvar,
     synced: AtomicI64,
     snapshot_due: AtomicBool,
-    figures: Mutex<Figures>,
+    figures: Mutex<LogFigures>,
 }
 
 /// The loop's end of the log thread.
@@ -47,12 +42,42 @@ pub struct LogThread {
 }
 
 /// What the log thread measured since it was last asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(missing_docs, reason = "see the metrics of the same names")]
 pub struct LogFigures {
     pub fsynctime: Summary,
     pub sync_processor_batch_size: Summary,
+    /// Records found waiting when a batch was taken.
+    pub sync_processor_queue_size: Summary,
+    /// Writing and syncing one batch.
+    pub sync_process_time: Summary,
+    pub sync_processor_queue_time_ms: Distribution,
+    pub sync_processor_queue_flush_time_ms: Distribution,
+    pub sync_processor_queue_and_flush_time_ms: Distribution,
     pub fsync_threshold_exceed_count: u64,
+}
+
+impl LogFigures {
+    /// `records` of those that came at `pushes` were written from `begin` to `end`; they are taken off `pushes`.
+    fn note(&mut self, records: usize, begin: Instant, end: Instant, pushes: &mut VecDeque<(usize, Instant)>) {
+        let ms = |from: Instant, to: Instant| to.saturating_duration_since(from).as_millis() as u64;
+        self.sync_processor_queue_size.add(pushes.iter().map(|(count, _)| *count as u64).sum());
+        self.sync_processor_batch_size.add(records as u64);
+        self.sync_process_time.add(ms(begin, end));
+        let mut left = records;
+        while left > 0
+            && let Some((count, pushed)) = pushes.front_mut()
+        {
+            let of_this = left.min(*count);
+            self.sync_processor_queue_time_ms.add_many(ms(*pushed, begin), of_this as u64);
+            self.sync_processor_queue_and_flush_time_ms.add_many(ms(*pushed, end), of_this as u64);
+            left -= of_this;
+            *count -= of_this;
+            if *count == 0 {
+                pushes.pop_front();
+            }
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,7 +102,7 @@ impl LogThread {
             filled: Condvar::new(),
             synced: AtomicI64::new(synced.0),
             snapshot_due: AtomicBool::new(false),
-            figures: Mutex::new(Figures::default()),
+            figures: Mutex::new(LogFigures::default()),
         });
         let last_commit = Instant::now();
         let mut writer = Writer { shared: Arc::clone(&shared), log, batching, last_commit, slow_sync, doorbell };
@@ -93,7 +118,9 @@ impl LogThread {
         if records.is_empty() {
             return;
         }
+        let now = Instant::now();
         let mut queue = lock(&self.shared.queue);
+        queue.pushes.push_back((records.len(), now));
         if queue.records.is_empty() {
             std::mem::swap(&mut queue.records, records);
         } else {
@@ -119,15 +146,7 @@ impl LogThread {
     /// What was measured; `reset` clears it.
     pub fn figures(&self, reset: bool) -> LogFigures {
         let mut figures = lock(&self.shared.figures);
-        let copy = LogFigures {
-            fsynctime: figures.sync_ms,
-            sync_processor_batch_size: figures.batch,
-            fsync_threshold_exceed_count: figures.slow_syncs,
-        };
-        if reset {
-            *figures = Figures::default();
-        }
-        copy
+        if reset { std::mem::take(&mut *figures) } else { figures.clone() }
     }
 
     /// Writes and syncs what is queued, then ends the thread.
@@ -153,18 +172,20 @@ struct Writer<D: Disk> {
 impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         let mut batch: Vec<Append> = Vec::new();
-        while self.take(&mut batch) {
+        let mut pushes = VecDeque::new();
+        while self.take(&mut batch, &mut pushes) {
             for part in batch.chunks(self.batching.records_max()) {
-                if let Err(error) = self.commit(part) {
+                if let Err(error) = self.commit(part, &mut pushes) {
                     give_up(&error);
                 }
             }
             batch.clear();
+            pushes.clear();
         }
     }
 
     /// Waits for records; false = the queue is empty and the server stops.
-    fn take(&self, batch: &mut Vec<Append>) -> bool {
+    fn take(&self, batch: &mut Vec<Append>, pushes: &mut VecDeque<(usize, Instant)>) -> bool {
         let mut queue = lock(&self.shared.queue);
         while queue.records.is_empty() {
             if queue.stop {
@@ -186,16 +207,27 @@ impl<D: Disk> Writer<D> {
         }
         queue.idle = false;
         std::mem::swap(&mut queue.records, batch);
+        std::mem::swap(&mut queue.pushes, pushes);
         true
     }
 
-    fn commit(&mut self, records: &[Append]) -> Result<(), StoreError> {
+    fn commit(&mut self, records: &[Append], pushes: &mut VecDeque<(usize, Instant)>) -> Result<(), StoreError> {
+        let begin = Instant::now();
         let mut snapshot_due = false;
         for append in records {
             snapshot_due |= self.log.append(append.zxid, &append.record)?.snapshot_due;
         }
         let commit = self.log.commit()?;
         self.last_commit = Instant::now();
+        let slow = commit.sync_time > self.slow_sync;
+        let sync_ms = commit.sync_time.as_millis() as u64;
+        // Before anybody can have an answer: who reads the figures then finds this commit in them.
+        let mut figures = lock(&self.shared.figures);
+        figures.note(records.len(), begin, self.last_commit, pushes);
+        figures.fsynctime.add(sync_ms);
+        figures.sync_processor_queue_flush_time_ms.add(sync_ms);
+        figures.fsync_threshold_exceed_count += u64::from(slow);
+        drop(figures);
         if let Some(last) = commit.last {
             self.shared.synced.store(last.0, Ordering::SeqCst);
         }
@@ -203,13 +235,6 @@ impl<D: Disk> Writer<D> {
             self.shared.snapshot_due.store(true, Ordering::SeqCst);
         }
         self.doorbell.ring();
-        let slow = commit.sync_time > self.slow_sync;
-        let sync_ms = commit.sync_time.as_millis() as u64;
-        let mut figures = lock(&self.shared.figures);
-        figures.sync_ms.add(sync_ms);
-        figures.batch.add(records.len() as u64);
-        figures.slow_syncs += u64::from(slow);
-        drop(figures);
         if slow {
             warn!(
                 sync_ms,
@@ -228,4 +253,28 @@ impl<D: Disk> Writer<D> {
 fn give_up(error: &StoreError) -> ! {
     error!("the transaction log cannot be written, stopping now so that nothing unsafe is acknowledged: {error}");
     std::process::exit(i32::from(crate::config::EXIT_FAILURE));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_times_are_those_of_the_records() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut pushes = VecDeque::from([(2, at(0)), (3, at(10))]);
+        let mut figures = LogFigures::default();
+        figures.note(4, at(20), at(25), &mut pushes);
+        assert_eq!(pushes, [(1, at(10))]);
+        let queue = figures.sync_processor_queue_time_ms.summary();
+        assert_eq!((queue.count, queue.sum, queue.min, queue.max), (4, 20 + 20 + 10 + 10, 10, 20));
+        let all = figures.sync_processor_queue_and_flush_time_ms.summary();
+        assert_eq!((all.count, all.sum), (4, 25 + 25 + 15 + 15));
+        figures.note(1, at(25), at(30), &mut pushes);
+        assert!(pushes.is_empty());
+        assert_eq!(figures.sync_processor_queue_size, Summary { count: 2, sum: 6, min: 1, max: 5 });
+        assert_eq!(figures.sync_processor_batch_size, Summary { count: 2, sum: 5, min: 1, max: 4 });
+        assert_eq!(figures.sync_process_time, Summary { count: 2, sum: 10, min: 5, max: 5 });
+    }
 }

@@ -1,8 +1,10 @@
 //! What the shell counts, and every metric name of Apache 3.9 (operations.md section 5).
 //!
-//! Dashboards expect every name, so those without a counterpart here are exported as 0. Names are kept as Apache's
+//! Dashboards expect every name, so those without a counterpart here are exported as 0 (COMPAT.md lists them). Names are kept as Apache's
 //! `mntr` prints them, without `zk_`.
 
+use ostler_node::{Distribution, Summary};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Counters of Apache, in the order its standalone server prints them.
@@ -41,35 +43,6 @@ om_proposal_process_time_ms sync_processor_queue_and_flush_time_ms propagation_l
 server_write_committed_time_ms sync_processor_queue_time_ms sync_processor_queue_flush_time_ms \
 write_commitproc_time_ms";
 
-/// Count, sum and extremes of a measured quantity.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Summary {
-    count: u64,
-    sum: u64,
-    min: u64,
-    max: u64,
-}
-
-impl Summary {
-    /// Takes in one value.
-    pub fn add(&mut self, value: u64) {
-        self.min = if self.count == 0 { value } else { self.min.min(value) };
-        self.max = self.max.max(value);
-        self.count += 1;
-        self.sum += value;
-    }
-
-    fn write(&self, out: &mut String, name: &str) {
-        let average = average(self.sum, self.count);
-        let Summary { count, sum, min, max } = self;
-        let _ = write!(
-            out,
-            "zk_avg_{name}\t{average}\nzk_min_{name}\t{min}\nzk_max_{name}\t{max}\nzk_cnt_{name}\t{count}\n\
-             zk_sum_{name}\t{sum}\n"
-        );
-    }
-}
-
 /// `sum / count` as Java prints a double rounded to four decimals: `0.0`, `4.6013`, `2.0`.
 pub fn average(sum: u64, count: u64) -> String {
     if count == 0 {
@@ -87,22 +60,10 @@ pub fn average(sum: u64, count: u64) -> String {
 #[allow(missing_docs, reason = "Apache's names")]
 pub struct Metrics {
     pub bytes_received_count: u64,
-    pub response_bytes: u64,
-    pub connection_request_count: u64,
-    pub connection_rejected: u64,
-    pub connection_drop_count: u64,
     pub sessionless_connections_expired: u64,
-    pub stale_sessions_expired: u64,
-    pub snap_count: u64,
     pub snapshot_error_count: u64,
-    pub fsync_threshold_exceed_count: u64,
-    pub proposal_count: u64,
-    pub commit_count: u64,
     pub digest_mismatches_count: u64,
-    pub unsuccessful_handshake: u64,
     pub auth_failed_count: u64,
-    pub fsynctime: Summary,
-    pub sync_processor_batch_size: Summary,
     pub snapshottime: Summary,
     pub dbinittime: Summary,
     pub startup_snap_load_time: Summary,
@@ -110,54 +71,60 @@ pub struct Metrics {
     pub startup_txns_loaded: Summary,
 }
 
-impl Metrics {
-    fn counter(&self, name: &str) -> u64 {
-        match name {
-            "bytes_received_count" => self.bytes_received_count,
-            "response_bytes" => self.response_bytes,
-            "connection_request_count" => self.connection_request_count,
-            "connection_rejected" => self.connection_rejected,
-            "connection_drop_count" => self.connection_drop_count,
-            "sessionless_connections_expired" => self.sessionless_connections_expired,
-            "stale_sessions_expired" => self.stale_sessions_expired,
-            "snap_count" => self.snap_count,
-            "snapshot_error_count" => self.snapshot_error_count,
-            "proposal_count" => self.proposal_count,
-            "commit_count" => self.commit_count,
-            "digest_mismatches_count" => self.digest_mismatches_count,
-            "unsuccessful_handshake" => self.unsuccessful_handshake,
-            _ => 0,
-        }
+/// One answer to `mntr` while it is put together: the figures that exist here, by Apache's names.
+#[derive(Debug, Default)]
+pub struct Figures {
+    counters: BTreeMap<&'static str, u64>,
+    summaries: BTreeMap<&'static str, Summary>,
+    distributions: BTreeMap<&'static str, Distribution>,
+}
+
+impl Figures {
+    /// A counter of Apache's list.
+    pub fn counter(&mut self, name: &'static str, value: u64) {
+        debug_assert!(COUNTERS.split_ascii_whitespace().any(|known| known == name), "{name}");
+        self.counters.insert(name, value);
     }
 
-    fn summary(&self, name: &str) -> Summary {
-        match name {
-            "fsynctime" => self.fsynctime,
-            "sync_processor_batch_size" => self.sync_processor_batch_size,
-            "snapshottime" => self.snapshottime,
-            "dbinittime" => self.dbinittime,
-            "startup_snap_load_time" => self.startup_snap_load_time,
-            "startup_txns_load_time" => self.startup_txns_load_time,
-            "startup_txns_loaded" => self.startup_txns_loaded,
-            _ => Summary::default(),
-        }
+    /// A basic summary of Apache's list.
+    pub fn summary(&mut self, name: &'static str, value: Summary) {
+        debug_assert!(SUMMARIES.split_ascii_whitespace().any(|known| known == name), "{name}");
+        self.summaries.insert(name, value);
+    }
+
+    /// An advanced summary of Apache's list.
+    pub fn distribution(&mut self, name: &'static str, value: &Distribution) {
+        debug_assert!(ADVANCED.split_ascii_whitespace().any(|known| known == name), "{name}");
+        self.distributions.insert(name, value.clone());
     }
 
     /// Appends the `mntr` lines of everything that is not a gauge.
     pub fn write_mntr(&self, out: &mut String) {
         for name in COUNTERS.split_ascii_whitespace() {
-            let _ = writeln!(out, "zk_{name}\t{}", self.counter(name));
+            let _ = writeln!(out, "zk_{name}\t{}", self.counters.get(name).copied().unwrap_or(0));
         }
         for name in SUMMARIES.split_ascii_whitespace() {
-            self.summary(name).write(out, name);
+            write_summary(out, name, self.summaries.get(name).copied().unwrap_or_default());
         }
+        let nothing = Distribution::default();
         for name in ADVANCED.split_ascii_whitespace() {
-            self.summary(name).write(out, name);
-            for percentile in ["p50", "p95", "p99", "p999"] {
-                let _ = writeln!(out, "zk_{percentile}_{name}\t0");
+            let distribution = self.distributions.get(name).unwrap_or(&nothing);
+            write_summary(out, name, distribution.summary());
+            for (label, per_mille) in [("p50", 500), ("p95", 950), ("p99", 990), ("p999", 999)] {
+                let _ = writeln!(out, "zk_{label}_{name}\t{}", distribution.percentile(per_mille));
             }
         }
     }
+}
+
+fn write_summary(out: &mut String, name: &str, summary: Summary) {
+    let Summary { count, sum, min, max } = summary;
+    let average = average(sum, count);
+    let _ = write!(
+        out,
+        "zk_avg_{name}\t{average}\nzk_min_{name}\t{min}\nzk_max_{name}\t{max}\nzk_cnt_{name}\t{count}\n\
+         zk_sum_{name}\t{sum}\n"
+    );
 }
 
 #[cfg(test)]
@@ -182,7 +149,34 @@ mod tests {
             summary.add(value);
         }
         let mut out = String::new();
-        summary.write(&mut out, "x");
+        write_summary(&mut out, "x", summary);
         assert_eq!(out, "zk_avg_x\t4.0\nzk_min_x\t0\nzk_max_x\t7\nzk_cnt_x\t3\nzk_sum_x\t12\n");
+    }
+
+    #[test]
+    fn figures_appear_under_their_names_and_the_others_as_zero() {
+        let mut figures = Figures::default();
+        figures.counter("throttled_ops", 7);
+        figures.summary("fsynctime", Summary { count: 2, sum: 5, min: 1, max: 4 });
+        let mut latencies = Distribution::default();
+        latencies.add_many(3, 98);
+        latencies.add_many(40, 2);
+        figures.distribution("readlatency", &latencies);
+        let mut out = String::new();
+        figures.write_mntr(&mut out);
+        for line in [
+            "zk_throttled_ops\t7",
+            "zk_stale_requests\t0",
+            "zk_avg_fsynctime\t2.5",
+            "zk_cnt_snapshottime\t0",
+            "zk_avg_readlatency\t3.74",
+            "zk_p50_readlatency\t3",
+            "zk_p95_readlatency\t3",
+            "zk_p99_readlatency\t40",
+            "zk_p999_readlatency\t40",
+            "zk_p50_updatelatency\t0",
+        ] {
+            assert!(out.lines().any(|found| found == line), "{line:?}");
+        }
     }
 }

@@ -31,8 +31,6 @@ pub const LISTENER: Token = Token(0);
 pub const WAKER: Token = Token(1);
 /// Events of one poll.
 const EVENTS_MAX: usize = 1_024;
-/// An orderly stop gives the log and slow readers this long.
-const STOP_MS: u64 = 5_000;
 /// Calls of apply in one turn before sockets are served again.
 const APPLIES_PER_TURN: usize = 16;
 
@@ -111,7 +109,7 @@ impl Turns {
                 let until = *stopping_until.get_or_insert_with(|| {
                     info!("stopping: no new connections; waiting for {} writes", self.replica.stats().outstanding);
                     self.listener = None;
-                    now.mono_ms + STOP_MS
+                    now.mono_ms + self.config.stop_ms
                 });
                 if self.replica.is_idle() || now.mono_ms >= until {
                     break;
@@ -197,7 +195,6 @@ impl Turns {
         for _ in 0..ACCEPTS_PER_TURN {
             match listener::accept(listener, self.config.tcp_keep_alive) {
                 Accepted::Connection(stream, peer) => {
-                    self.metrics.connection_request_count += 1;
                     // Refused: dropping the socket closes it before any byte.
                     let Some(conn) = self.shard.open(now, peer) else { continue };
                     if let Err(error) = desk.sockets.insert(self.poll.registry(), conn, stream) {
@@ -295,27 +292,21 @@ impl Turns {
 
     fn answer_words(&mut self, desk: &mut Desk, now: Now) {
         for command in desk.outbox.commands.drain(..) {
-            let figures = self.log.figures(false);
-            self.metrics.fsynctime = figures.fsynctime;
-            self.metrics.sync_processor_batch_size = figures.sync_processor_batch_size;
-            self.metrics.fsync_threshold_exceed_count = figures.fsync_threshold_exceed_count;
             let mut scene = Scene {
                 config: &self.config,
                 client_port: self.client_port,
                 now,
                 started_mono_ms: desk.started_mono_ms,
                 shard: &mut self.shard,
-                replica: &self.replica,
+                replica: &mut self.replica,
                 tree: &self.tree,
+                log: &self.log,
                 metrics: &mut self.metrics,
             };
             let text = match self.words.answer(command.word, command.argument, &mut scene) {
                 Answer::Text(text) => text,
                 Answer::Silence => String::new(),
             };
-            if command.word == *b"srst" {
-                self.log.figures(true);
-            }
             self.shard.answer(command.conn, text.as_bytes());
         }
     }
@@ -348,7 +339,6 @@ impl Turns {
         if let Some(done) = self.snapshots.finished() {
             match done.result {
                 Ok(bytes) => {
-                    self.metrics.snap_count += 1;
                     self.metrics.snapshottime.add(done.took_ms);
                     let (zxid, nodes, took_ms) = (done.zxid, done.nodes, done.took_ms);
                     info!(%zxid, nodes, bytes, took_ms, "Snapshot taken in {took_ms} ms");
@@ -364,6 +354,7 @@ impl Turns {
     }
 
     fn write(&mut self, desk: &mut Desk) {
+        self.shard.settle(self.clock.now());
         for conn in self.shard.take_dirty() {
             self.write_one(desk, conn);
         }
@@ -375,14 +366,11 @@ impl Turns {
     fn write_one(&mut self, desk: &mut Desk, conn: ConnId) {
         match desk.sockets.write(conn, self.shard.output(conn)) {
             Ok(bytes) => {
-                self.metrics.response_bytes += bytes as u64;
                 if self.shard.wrote(conn, bytes) == ConnStatus::Closed {
-                    self.metrics.connection_drop_count += 1;
                     desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
                 }
             }
             Err(_) => {
-                self.metrics.connection_drop_count += 1;
                 self.shard.broken(conn);
                 desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
             }

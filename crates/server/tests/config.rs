@@ -2,8 +2,8 @@
 //! message out.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use ostler_node::DigestAlgorithm;
-use ostler_server::config::{Compression, Config, ConfigError, Inputs, Loaded, Origin};
+use ostler_node::{DigestAlgorithm, RequestThrottle};
+use ostler_server::config::{Compression, Config, ConfigError, Inputs, Loaded, Origin, Throttle};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -120,7 +120,7 @@ fn every_setting_that_is_read() {
          snapshot.trust.empty=True\nsnapshot.compression.method=gz\ndigest.enabled=false\n\
          closeSessionTxn.enabled=false\nserializeLastProcessedZxid.enabled=false\nextendedTypesEnabled=true\n\
          globalOutstandingLimit=7\n4lw.commands.whitelist=stat, ruok ,mntr\nenforceQuota=true\nskipACL=yes\n\
-         enableEagerACLCheck=true\nclientTcpKeepAlive=true\nnio.sessionlessCnxnTimeout=3000\njute.maxbuffer=4096\n\
+         clientTcpKeepAlive=true\nnio.sessionlessCnxnTimeout=3000\njute.maxbuffer=4096\n\
          jute.maxbuffer.extrasize=10\nDigestAuthenticationProvider.enabled=false\n\
          DigestAuthenticationProvider.superDigest=super:x=\nDigestAuthenticationProvider.digestAlg=sha-256\n\
          enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip\nensembleAuthName=a,b\n\
@@ -143,7 +143,7 @@ fn every_setting_that_is_read() {
     assert!(!config.snapshot.create_dirs && !config.snapshot.create_db && config.snapshot.trust_empty);
     assert!(!config.snapshot.digest && !config.snapshot.last_zxid_section);
     assert_eq!(config.snapshot.compression, Compression::Gzip);
-    assert!(config.extended_types && config.enforce_quota && config.skip_acl && config.eager_acl_check);
+    assert!(config.extended_types && config.enforce_quota && config.skip_acl);
     assert!(config.tcp_keep_alive && config.reconfig_enabled && config.read_only_mode);
     assert_eq!(config.global_outstanding_limit, 7);
     assert_eq!(config.words.words, ["stat", "ruok", "mntr"]);
@@ -323,6 +323,52 @@ fn authentication_providers_by_class_name() {
     assert!(found[0].contains("unknown class com.example.Mine"), "{found:?}");
     let config = good("sessionRequireClientSASLAuth=true");
     assert_eq!(config.auth.enforced_schemes.unwrap(), ["sasl"]);
+}
+
+#[test]
+fn throttles() {
+    assert_eq!(good("").throttle, Throttle::default());
+    assert_eq!(good("").stop_ms, 10_000);
+    let config = good(
+        "request_throttle_max_requests=500\nrequest_throttle_drop_stale=false\nrequest_stale_latency_check=true\n\
+         throttled_op_wait_time=2000\nrequest_throttler.shutdownTimeout=7000\nconnection_throttle_tokens=100\n\
+         connection_throttle_fill_time=0\nconnection_throttle_fill_count=2\nconnection_throttle_freeze_time=30\n\
+         connection_throttle_drop_increase=0.5\nconnection_throttle_drop_decrease=1e-9\n\
+         connection_throttle_decrease_ratio=1\nconnection_throttle_weight_enabled=true\n\
+         connection_throttle_global_session_weight=7\nconnection_throttle_renew_session_weight=5\n\
+         connection_throttle_local_session_weight=4\nlargeRequestThreshold=4096\nlargeRequestMaxBytes=8192\n",
+    );
+    let Throttle { requests, connections, large } = config.throttle;
+    let expected =
+        RequestThrottle { requests_max: 500, drop_stale: false, stale_latency_check: true, wait_ms_max: 2_000 };
+    assert_eq!(requests, expected);
+    assert_eq!((connections.tokens_max, connections.fill_time_ms, connections.fill_count), (100, 1, 2));
+    assert_eq!(connections.freeze_time_ms, Some(30));
+    let chances = (connections.drop_increase, connections.drop_decrease, connections.decrease_ratio);
+    assert_eq!(chances, (500_000_000, 1, 1_000_000_000));
+    assert_eq!((connections.weights.new_session, connections.weights.renewal), (7, 5));
+    assert_eq!((large.above_bytes, large.total_bytes_max), (Some(4096), 8192));
+    assert_eq!(config.stop_ms, 7_000);
+    // Weights count only when they are switched on; what makes no sense is corrected as by Apache, and told.
+    let weights = good("connection_throttle_global_session_weight=7").throttle.connections.weights;
+    assert_eq!((weights.new_session, weights.renewal), (1, 1));
+    let text = "connection_throttle_weight_enabled=true\nconnection_throttle_global_session_weight=0\n\
+                connection_throttle_local_session_weight=9\nconnection_throttle_drop_increase=2\n\
+                largeRequestThreshold=0\nlargeRequestMaxBytes=-1";
+    let Throttle { connections, large, .. } = good(text).throttle;
+    assert_eq!((connections.weights.new_session, connections.weights.renewal), (9, 9));
+    assert_eq!(connections.drop_increase, 20_000_000);
+    assert_eq!((large.above_bytes, large.total_bytes_max), (None, 100 << 20));
+    let found = warnings(text);
+    for part in [
+        "connection_throttle_global_session_weight: 0 is no weight, 9 is used",
+        "\"2\" is no number between 0 and 1",
+        "largeRequestThreshold: 0 is no threshold",
+        "largeRequestMaxBytes: -1 is no limit",
+    ] {
+        assert!(found.iter().any(|line| line.contains(part)), "{part} in {found:#?}");
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ impl Replica {
         };
         while room(&batch) && ready(self) {
             let proposed = self.window.pop_front().expect("ready() saw it");
+            self.propagation.add(u64::try_from(now.wall_ms - proposed.header.time_ms).unwrap_or(0));
             self.apply_one(tree, &proposed, &mut batch, &mut dones);
         }
         let txns = batch.entries.len();

@@ -24,6 +24,7 @@ impl Replica {
         if self.role == Role::Idle || self.stopping.get(origin.conn.shard()) == Some(&true) {
             return;
         }
+        self.stats.received += 1;
         match item {
             SubmitItem::Connect { session, password_ok, timeout_ms } => {
                 self.lanes.insert(origin.conn, Lane::default());

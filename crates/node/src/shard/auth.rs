@@ -4,6 +4,7 @@
 
 use super::Shard;
 use super::conn::{Conn, address_text};
+use super::figures::{Answered, Figures};
 use crate::{CloseReason, DigestAlgorithm, NodeConfig};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,11 +32,12 @@ impl Shard {
         let op = if header.op == OpCode::Auth.code() { OpCode::Auth } else { OpCode::Sasl };
         let (xid, zxid) = (header.xid, Zxid::ZERO);
         let verdict = match decode_request(op, &body, config.frame_bytes_max) {
-            Ok(Request::Auth { scheme, auth }) => prove(&config, conn, scheme.as_deref(), auth),
+            Ok(Request::Auth { scheme, auth }) => prove(&config, conn, stats, scheme.as_deref(), auth),
             // Without a SASL login Apache answers success with a null token, and nothing is proved.
             Ok(Request::Sasl { token: Some(_) }) => Verdict::Accepted,
             _ => Verdict::Dropped,
         };
+        let before = conn.output.len();
         let out = conn.output.tail(pool);
         match (verdict, op) {
             (Verdict::Accepted, OpCode::Sasl) => {
@@ -48,7 +50,9 @@ impl Shard {
             (Verdict::Dropped, _) => {}
         }
         if verdict != Verdict::Dropped {
-            conn.count_reply(stats, now, (header.op, xid), zxid, now.mono_ms);
+            let bytes = conn.output.len() - before;
+            let (op, received_ms) = (header.op, now.mono_ms);
+            conn.count_reply(stats, now, &Answered { op, xid, zxid, received_ms, bytes, update: false });
         }
         self.mark_dirty(slot);
         if verdict != Verdict::Accepted {
@@ -62,8 +66,11 @@ impl Shard {
         let Shard { conns, pool, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
         let code = ErrorCode::SessionClosedRequireSaslAuth;
+        let before = conn.output.len();
         encode_error(conn.output.tail(pool), header.xid, Zxid::ZERO, Some(code));
-        conn.count_reply(stats, now, (header.op, header.xid), Zxid::ZERO, now.mono_ms);
+        let bytes = conn.output.len() - before;
+        let (RequestHeader { op, xid }, received_ms) = (header, now.mono_ms);
+        conn.count_reply(stats, now, &Answered { op, xid, zxid: Zxid::ZERO, received_ms, bytes, update: false });
         self.mark_dirty(slot);
         self.close(slot, CloseReason::AuthFailed);
     }
@@ -74,7 +81,7 @@ pub(super) fn is_authenticated(config: &NodeConfig, conn: &Conn) -> bool {
     config.enforced_schemes.is_empty() || conn.ids.iter().any(|id| config.enforced_schemes.contains(&id.scheme))
 }
 
-fn prove(config: &NodeConfig, conn: &mut Conn, scheme: Option<&str>, auth: Blob<'_>) -> Verdict {
+fn prove(config: &NodeConfig, conn: &mut Conn, stats: &mut Figures, scheme: Option<&str>, auth: Blob<'_>) -> Verdict {
     if conn.ids.len() >= limits::CONN_AUTH_IDS_MAX {
         return Verdict::Refused;
     }
@@ -93,10 +100,14 @@ fn prove(config: &NodeConfig, conn: &mut Conn, scheme: Option<&str>, auth: Blob<
         }
         (Some("ensemble"), auth) if config.policy.schemes.ensemble => {
             let name = String::from_utf8_lossy(auth.unwrap_or_default());
-            let known = name.is_empty() || config.ensemble_names.is_empty();
-            if known || config.ensemble_names.iter().any(|known| *known == name) {
+            if name.is_empty() || config.ensemble_names.is_empty() {
+                stats.plain.ensemble_auth_skip += 1;
+                Verdict::Accepted
+            } else if config.ensemble_names.iter().any(|known| *known == name) {
+                stats.plain.ensemble_auth_success += 1;
                 Verdict::Accepted
             } else {
+                stats.plain.ensemble_auth_fail += 1;
                 Verdict::Dropped
             }
         }

@@ -1,5 +1,6 @@
 //! One connection.
 
+use super::arrivals::Arrivals;
 use super::buffer::Buffer;
 use super::figures::ConnFigures;
 use super::long::Long;
@@ -35,6 +36,10 @@ pub(super) struct Away {
     pub(super) received_ms: u64,
     /// What a local operation needs when its turn comes.
     pub(super) body: Vec<u8>,
+    /// It waited too long: -127 in its place.
+    pub(super) throttled: bool,
+    /// Its bytes, if it is a large request.
+    pub(super) large: usize,
 }
 
 /// One connection. Its queue of requests is its input: frames are decoded when their turn comes, so what waits costs
@@ -75,6 +80,12 @@ pub(super) struct Conn {
     pub(super) deadline_ms: Option<u64>,
     /// From when on a request moves the session to a later expiry bucket.
     pub(super) next_touch_ms: u64,
+    /// Since when its next request waits for a credit; 0 = it does not.
+    pub(super) starved_ms: u64,
+    /// When its input came, if a setting asks for that.
+    pub(super) arrivals: Option<Box<Arrivals>>,
+    /// Bytes of the large request at the front of its input.
+    pub(super) large: usize,
     pub(super) figures: ConnFigures,
     #[cfg(any(test, feature = "mutants"))]
     pub(super) set_aside: VecDeque<(u64, Vec<u8>)>,
@@ -105,6 +116,9 @@ impl Conn {
             choked: false,
             deadline_ms: None,
             next_touch_ms: 0,
+            starved_ms: 0,
+            arrivals: None,
+            large: 0,
             figures: ConnFigures::new(established_wall_ms),
             #[cfg(any(test, feature = "mutants"))]
             set_aside: VecDeque::new(),

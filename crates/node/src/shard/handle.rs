@@ -2,11 +2,18 @@
 
 use super::Shard;
 use super::conn::{Away, State};
+use super::figures::Answered;
 use crate::reply::encode_result;
 use crate::{Batch, CloseReason, ConnId, Done, DoneBody, Entry, Item, Origin};
-use ostler_model::{ErrorCode, WatchMode, Zxid, limits, perms};
+use ostler_model::{ErrorCode, EventType, WatchMode, Zxid, limits, perms};
 use ostler_tree::{Change, TxnResult};
 use ostler_wire::client::{encode_error, encode_event};
+
+impl Away {
+    fn answered(&self, zxid: Zxid, bytes: usize, update: bool) -> Answered {
+        Answered { op: self.op, xid: self.xid, zxid, received_ms: self.received_ms, bytes, update }
+    }
+}
 
 impl Shard {
     pub(super) fn handle(&mut self, item: Item) {
@@ -21,7 +28,7 @@ impl Shard {
             Item::Attached { conn, session, timeout_ms } => {
                 self.away_total -= 1;
                 if let Some(slot) = self.live_slot(conn) {
-                    self.attached(slot, session, timeout_ms);
+                    self.attached(slot, session, timeout_ms, false);
                 }
             }
             Item::Probe { conn, session } => self.probes.push((self.turn, conn, session)),
@@ -79,8 +86,9 @@ impl Shard {
         self.handled = next;
         if let Some(origin) = entry.origin.filter(|origin| origin.conn.shard() == self.index) {
             self.away_total -= 1;
-            if let Some(slot) = self.live_slot(origin.conn) {
-                self.reply_to_write(slot, origin, entry);
+            match self.live_slot(origin.conn) {
+                Some(slot) => self.reply_to_write(slot, origin, entry),
+                None => self.stats.plain.stale_replies += 1,
             }
         }
         if entry.result == TxnResult::SessionClosed
@@ -95,7 +103,17 @@ impl Shard {
             return;
         }
         let Shard { watches, conns, pool, dirty, config, stats, overflowing, .. } = self;
+        // Connections told, by kind of event: at most three kinds fire for one change, in runs.
+        let mut told: Option<(EventType, u64)> = None;
         watches.fire(change, |event| {
+            match &mut told {
+                Some((kind, count)) if *kind == event.kind => *count += 1,
+                _ => {
+                    if let Some((kind, count)) = told.replace((event.kind, 1)) {
+                        stats.watchers(kind, count);
+                    }
+                }
+            }
             let conn = conns[event.slot as usize].as_deref_mut().expect("watches end with their connection");
             if !config.policy.allows(event.acl, perms::READ, &conn.ids) {
                 return;
@@ -104,14 +122,19 @@ impl Shard {
                 overflowing.push(conn.id);
                 return;
             }
+            let before = conn.output.len();
             encode_event(conn.output.tail(pool), entry.zxid, event.kind, event.path);
             conn.figures.sent += 1;
-            stats.packets_sent += 1;
+            stats.plain.packets_sent += 1;
+            stats.plain.watch_bytes += (conn.output.len() - before - 4) as u64;
             if !conn.dirty {
                 conn.dirty = true;
                 dirty.push(conn.id);
             }
         });
+        if let Some((kind, count)) = told {
+            stats.watchers(kind, count);
+        }
         while let Some(conn) = self.overflowing.pop() {
             self.give_up(conn);
         }
@@ -120,7 +143,7 @@ impl Shard {
     fn reply_to_write(&mut self, slot: usize, origin: Origin, entry: &Entry) {
         if entry.result == TxnResult::SessionCreated {
             let timeout_ms = self.conn(slot).timeout_ms;
-            self.attached(slot, entry.session, Some(timeout_ms));
+            self.attached(slot, entry.session, Some(timeout_ms), true);
             return;
         }
         let away = self.come_back(slot, origin);
@@ -134,8 +157,10 @@ impl Shard {
         let now = self.now;
         let Shard { conns, pool, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
+        let before = conn.output.len();
         encode_result(conn.output.tail(pool), away.xid, entry.zxid, &entry.result);
-        conn.count_reply(stats, now, (away.op, away.xid), entry.zxid, away.received_ms);
+        let bytes = conn.output.len() - before;
+        conn.count_reply(stats, now, &away.answered(entry.zxid, bytes, true));
         self.mark_dirty(slot);
         if entry.result == TxnResult::SessionClosed {
             self.close(slot, CloseReason::Client);
@@ -152,30 +177,34 @@ impl Shard {
             return;
         }
         match done.body {
+            DoneBody::Local if away.throttled => self.refuse_throttled(slot, &away, done.zxid),
             DoneBody::Local => {
                 self.run_local(slot, (away.op, away.xid), &away.body, done.zxid, away.received_ms);
             }
             DoneBody::Dropped => {}
             DoneBody::Undecodable => {
-                let out = self.output_of(slot);
-                encode_error(out, away.xid, done.zxid, Some(ErrorCode::MarshallingError));
-                self.answered(slot, &away, done.zxid);
+                let before = self.conn(slot).output.len();
+                encode_error(self.output_of(slot), away.xid, done.zxid, Some(ErrorCode::MarshallingError));
+                self.answered(slot, &away, done.zxid, before);
             }
             DoneBody::Reply { frame, watch } => {
                 if let Some(watch) = watch {
                     self.watches.add(slot as u32, &watch.path, watch.table, WatchMode::Standard);
                 }
+                let before = self.conn(slot).output.len();
                 self.output_of(slot).extend_from_slice(&frame);
-                self.answered(slot, &away, done.zxid);
+                self.answered(slot, &away, done.zxid, before);
             }
         }
     }
 
-    fn answered(&mut self, slot: usize, away: &Away, zxid: Zxid) {
+    /// The answer to a request that was away is what the output holds beyond `before`.
+    pub(super) fn answered(&mut self, slot: usize, away: &Away, zxid: Zxid, before: usize) {
         let now = self.now;
         let Shard { conns, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
-        conn.count_reply(stats, now, (away.op, away.xid), zxid, away.received_ms);
+        let bytes = conn.output.len() - before;
+        conn.count_reply(stats, now, &away.answered(zxid, bytes, false));
         self.mark_dirty(slot);
     }
 
@@ -184,10 +213,12 @@ impl Shard {
         let conn = self.conn_mut(slot);
         let away = conn.away.pop_front().expect("something is away");
         assert_eq!(away.seq, origin.seq, "{:?}: answers come in the order of the requests", conn.id);
+        let large = away.large;
         if conn.away.is_empty() && conn.waits_for_away {
             conn.waits_for_away = false;
             self.make_ready(slot);
         }
+        self.large_bytes -= large;
         away
     }
 

@@ -2,6 +2,7 @@
 
 use super::buffer::{Front, front};
 use super::conn::{Away, State};
+use super::figures::Answered;
 use super::turn::Step;
 use super::{Command, Shard};
 use crate::replica::expiry_bucket;
@@ -31,7 +32,11 @@ impl Shard {
         if WORDS.contains(&&word) {
             return self.command(slot, word, outbox);
         }
-        match front(input, 0, self.config.frame_bytes_max) {
+        let first = front(input, 0, self.config.frame_bytes_max);
+        if self.guarded && !self.reserve_large(slot) {
+            return Step::Idle;
+        }
+        match first {
             Front::Nothing | Front::Part => Step::Idle,
             Front::Bad(length) => {
                 self.close(slot, CloseReason::BadFrameLength(length));
@@ -55,10 +60,11 @@ impl Shard {
             return Step::Idle;
         }
         outbox.commands.push(Command { conn: conn.id, word, argument });
-        let Shard { conns, pool, input_bytes, .. } = self;
+        let Shard { conns, pool, input_bytes, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("looked at above");
         conn.state = State::Command;
         conn.figures.received += 1;
+        stats.plain.packets_received += 1;
         *input_bytes -= conn.input.len();
         conn.input.release(pool);
         Step::Idle
@@ -74,11 +80,15 @@ impl Shard {
         }
         let request = ConnectRequest::decode(&conn.input.filled()[4..4 + length], config.frame_bytes_max);
         self.consume(slot, 4 + length);
-        self.stats.packets_received += 1;
+        self.stats.plain.packets_received += 1;
         let Ok(request) = request else {
             self.close(slot, CloseReason::Malformed);
             return;
         };
+        if !self.admit_handshake(request.session) {
+            self.close(slot, CloseReason::ConnectionThrottle);
+            return;
+        }
         if request.last_zxid_seen > seen_max {
             self.close(slot, CloseReason::AheadOfServer(request.last_zxid_seen));
             return;
@@ -94,7 +104,15 @@ impl Shard {
         conn.knows_read_only = request.read_only.is_some();
         let seq = conn.next_seq;
         conn.next_seq += 1;
-        conn.away.push_back(Away { seq, xid: 0, op: OpCode::CreateSession.code(), received_ms, body: Vec::new() });
+        conn.away.push_back(Away {
+            seq,
+            xid: 0,
+            op: OpCode::CreateSession.code(),
+            received_ms,
+            body: Vec::new(),
+            throttled: false,
+            large: 0,
+        });
         let session = request.session;
         let password_ok = request.password == session_password(session);
         let item = SubmitItem::Connect { session, password_ok, timeout_ms };
@@ -102,7 +120,7 @@ impl Shard {
     }
 
     /// The replica's answer to a handshake: a session, or none.
-    pub(super) fn attached(&mut self, slot: usize, session: SessionId, timeout_ms: Option<i32>) {
+    pub(super) fn attached(&mut self, slot: usize, session: SessionId, timeout_ms: Option<i32>, created: bool) {
         let (now, handled) = (self.now, self.handled);
         let tick_ms = self.config.tick_time_ms;
         let Shard { conns, pool, stats, sessions, .. } = self;
@@ -122,7 +140,8 @@ impl Shard {
             None => ConnectResponse { timeout_ms: 0, session: SessionId::NONE, password: [0; 16], read_only },
         };
         answer.encode(conn.output.tail(pool));
-        conn.count_reply(stats, now, (away.op, away.xid), handled, away.received_ms);
+        let Away { op, xid, received_ms, .. } = away;
+        conn.count_reply(stats, now, &Answered { op, xid, zxid: handled, received_ms, bytes: 0, update: created });
         self.mark_dirty(slot);
         match timeout_ms {
             Some(_) => self.make_ready(slot),

@@ -2,6 +2,7 @@
 //! 1.10). Their connection waits; all others go on.
 
 use super::Shard;
+use super::figures::Answered;
 use super::multi_read::{self, MultiRead};
 use super::scan::Scan;
 use super::set_watches::{Progress, SetWatches};
@@ -32,6 +33,7 @@ impl Shard {
     /// One more part of it, in one hold.
     pub(super) fn step_long(&mut self, slot: usize, tree: &Tree) -> Step {
         let Some(mut long) = self.conn_mut(slot).long.take() else { return Step::Ran };
+        let before = self.conn(slot).output.len();
         let (header, done) = match &mut *long {
             Long::Scan(scan) => (scan.header, self.step_scan(slot, scan, tree)),
             Long::MultiRead(request) => match self.step_multi_read(slot, request, tree) {
@@ -48,15 +50,18 @@ impl Shard {
             return Step::Yield;
         }
         self.scans.retain(|scanning| *scanning != slot as u32);
-        self.count_long(slot, header);
+        self.count_long(slot, header, before);
         Step::Ran
     }
 
-    fn count_long(&mut self, slot: usize, header: RequestHeader) {
+    /// The last part made the reply, and with setWatches the last of the events before it.
+    fn count_long(&mut self, slot: usize, header: RequestHeader, before: usize) {
         let (now, handled) = (self.now, self.handled);
         let Shard { conns, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
-        conn.count_reply(stats, now, (header.op, header.xid), handled, now.mono_ms);
+        let RequestHeader { op, xid } = header;
+        let (zxid, received_ms, bytes) = (handled, now.mono_ms, conn.output.len() - before);
+        conn.count_reply(stats, now, &Answered { op, xid, zxid, received_ms, bytes, update: false });
         self.mark_dirty(slot);
     }
 
@@ -109,7 +114,7 @@ impl Shard {
         let out = conn.output.tail(pool);
         let (progress, events) = request.slice(config.frame_bytes_max, tree, watches, slot as u32, out);
         conn.figures.sent += events;
-        stats.packets_sent += events;
+        stats.plain.packets_sent += events;
         match progress {
             Progress::More => {}
             Progress::Done(err) => encode_error(out, request.header.xid, handled, err),

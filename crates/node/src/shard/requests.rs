@@ -1,6 +1,7 @@
 //! Requests that a shard answers itself: reads of the tree, and what concerns only the connection.
 
 use super::conn::State;
+use super::figures::Answered;
 use super::long::Long;
 use super::multi_read::MultiRead;
 use super::set_watches::SetWatches;
@@ -64,9 +65,11 @@ impl Shard {
                 }
             }
         }
-        *held_bytes += conn.output.len() - before;
+        let bytes = conn.output.len() - before;
+        *held_bytes += bytes;
         if long.is_none() {
-            conn.count_reply(stats, now, (header.op, xid), zxid, now.mono_ms);
+            let (op, received_ms) = (header.op, now.mono_ms);
+            conn.count_reply(stats, now, &Answered { op, xid, zxid, received_ms, bytes, update: false });
         }
         self.consume(slot, 4 + length);
         match long {
@@ -86,6 +89,7 @@ impl Shard {
         let now = self.now;
         let Shard { conns, pool, watches, config, stats, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
+        let before = conn.output.len();
         let out = conn.output.tail(pool);
         let mut after = After::Stay;
         match OpCode::from_i32(op) {
@@ -119,7 +123,8 @@ impl Shard {
                 after = After::Close(CloseReason::BadOperation(op));
             }
         }
-        conn.count_reply(stats, now, (op, xid), zxid, received_ms);
+        let bytes = conn.output.len() - before;
+        conn.count_reply(stats, now, &Answered { op, xid, zxid, received_ms, bytes, update: false });
         self.mark_dirty(slot);
         if let After::Close(reason) = after {
             self.close(slot, reason);

@@ -27,7 +27,7 @@ pub(super) enum Step {
 
 /// What the read path does with a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Class {
+pub(super) enum Class {
     Write,
     Sync,
     Close,
@@ -60,7 +60,7 @@ fn class(op: i32) -> Class {
 }
 
 /// True for operations that end the connection when their turn comes.
-fn is_last(op: i32) -> bool {
+pub(super) fn is_last(op: i32) -> bool {
     let legal = |op| {
         matches!(op, OpCode::Ping | OpCode::WhoAmI | OpCode::AddWatch | OpCode::CheckWatches | OpCode::RemoveWatches)
     };
@@ -151,6 +151,7 @@ impl Shard {
             Step::Idle => {
                 let conn = self.conn(slot);
                 if conn.eof && matches!(conn.state, State::Handshake | State::Connecting | State::Open) {
+                    self.stats.plain.dropped += 1;
                     self.close(slot, CloseReason::Client);
                 }
             }
@@ -174,6 +175,9 @@ impl Shard {
         if conn.long.is_some() {
             self.enter_gate(tree, stream);
             return self.step_long(slot, tree);
+        }
+        if self.guarded && !self.reserve_large(slot) {
+            return Step::Idle;
         }
         let length = match front(self.conn(slot).input.filled(), 8, self.config.frame_bytes_max) {
             Front::Nothing | Front::Part => return Step::Idle,
@@ -199,34 +203,48 @@ impl Shard {
     ) -> Step {
         let class = class(header.op);
         if class == Class::Inline {
-            self.received(slot);
+            self.received(slot, 0);
             self.authenticate(slot, header, length);
             self.consume(slot, 4 + length);
             return Step::Ran;
         }
         if !is_authenticated(&self.config, self.conn(slot)) {
-            self.received(slot);
+            self.received(slot, 0);
             self.refuse_unauthenticated(slot, header);
             return Step::Idle;
         }
+        let waited_ms = self.waited_ms(slot, length);
+        if self.guarded && self.drop_stale(slot, header.op, waited_ms) {
+            return Step::Idle;
+        }
+        let throttled = self.guarded && self.is_throttled(class, header.op, waited_ms);
         if matches!(class, Class::Read | Class::Local) {
             if self.set_aside(slot, length) {
                 return Step::Ran;
             }
             if self.conn(slot).away.is_empty() || self.config.is_broken(Mutant::IgnoreAway) {
+                if throttled {
+                    self.received(slot, waited_ms);
+                    self.touch(slot, outbox);
+                    return self.refuse_here(slot, header, length);
+                }
                 return self.run_here(slot, class, header, length, tree, stream, outbox);
             }
-            if class == Class::Read && self.is_long(slot, header.op, length, tree) {
+            if class == Class::Read && !throttled && self.is_long(slot, header.op, length, tree) {
                 self.conn_mut(slot).waits_for_away = true;
                 return Step::Waiting;
             }
         }
         if !self.has_credit() {
+            self.starve(slot);
             return Step::NoCredit;
         }
-        self.received(slot);
+        self.received(slot, waited_ms);
         self.touch(slot, outbox);
-        self.submit(slot, class, header, length, outbox);
+        self.submit(slot, if throttled { Class::Local } else { class }, header, length, outbox);
+        if throttled {
+            self.conn_mut(slot).away.back_mut().expect("just submitted").throttled = true;
+        }
         Step::Ran
     }
 
@@ -251,7 +269,7 @@ impl Shard {
         } else if self.config.is_broken(Mutant::PingTreeZxid) {
             zxid = tree.zxid();
         }
-        self.received(slot);
+        self.received(slot, 0);
         self.touch(slot, outbox);
         if class == Class::Read {
             return self.run_read(slot, header, length, tree, zxid);
@@ -297,7 +315,8 @@ impl Shard {
             Class::Close => (Vec::new(), SubmitItem::Close { xid }),
             Class::Local | Class::Inline => (body, SubmitItem::Local),
         };
-        conn.away.push_back(Away { seq, xid, op: header.op, received_ms, body: kept });
+        let large = std::mem::take(&mut conn.large);
+        conn.away.push_back(Away { seq, xid, op: header.op, received_ms, body: kept, throttled: false, large });
         if class == Class::Close || is_last(header.op) {
             conn.state = State::Ending;
         }
@@ -305,9 +324,12 @@ impl Shard {
         self.consume(slot, 4 + length);
     }
 
-    fn received(&mut self, slot: usize) {
-        self.stats.packets_received += 1;
-        self.conn_mut(slot).figures.received += 1;
+    fn received(&mut self, slot: usize, waited_ms: u64) {
+        self.stats.plain.packets_received += 1;
+        self.stats.taken(waited_ms);
+        let conn = self.conn_mut(slot);
+        conn.figures.received += 1;
+        conn.starved_ms = 0;
     }
 
     /// The session was heard of; the replica is told once per tick.

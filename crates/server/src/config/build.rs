@@ -3,7 +3,7 @@
 use super::values::{Source, Values};
 use super::{
     Auth, Compression, Config, ConfigError, Containers, EXIT_FAILURE, Listen, Loaded, Log, Notice, Origin, Purge,
-    Snapshot, Whitelist, servers,
+    Snapshot, Whitelist, servers, throttle,
 };
 use crate::batching::Batching;
 use ostler_model::{Member, limits};
@@ -156,10 +156,11 @@ fn build(values: &mut Values, origin: Origin, inputs: &Inputs) -> Result<Config,
         record_bytes_max: frame_bytes_max.saturating_add(extra),
         global_outstanding_limit: values.lenient_long("globalOutstandingLimit", limits::OUTSTANDING_MAX as i64).max(1)
             as usize,
+        throttle: throttle::read(values),
+        stop_ms: values.lenient_long("request_throttler.shutdownTimeout", 10_000).max(0) as u64,
         extended_types: values.lenient_flag("extendedTypesEnabled", false),
         enforce_quota: values.lenient_flag("enforceQuota", false),
         skip_acl: values.text("skipACL") == Some("yes"),
-        eager_acl_check: values.lenient_flag("enableEagerACLCheck", false),
         reconfig_enabled: values.flag("reconfigEnabled", false)?,
         read_only_mode: values.lenient_flag("readonlymode.enabled", false),
         auth: auth(values)?,

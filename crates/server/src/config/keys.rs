@@ -42,7 +42,6 @@ const SASL: Use = Use::Missing("SASL");
 const ADMIN: Use = Use::Missing("the admin server");
 const AUDIT: Use = Use::Missing("the audit log");
 const LOCAL: Use = Use::Missing("local sessions");
-const THROTTLE: Use = Use::Missing("request and connection throttling");
 
 /// The first table row whose names contain `name`, or whose pattern (`ssl.*`) it matches.
 pub fn find(name: &str) -> Option<Key> {
@@ -108,21 +107,25 @@ const TABLE: &[(Place, Use, &str)] = &[
         fsync.warningthresholdms maxBatchSize flushDelay maxWriteQueuePollTime datadir.autocreate db.autocreate snapshot.trust.empty
         snapshot.compression.method digest.enabled closeSessionTxn.enabled serializeLastProcessedZxid.enabled
         extendedTypesEnabled globalOutstandingLimit maxCnxns 4lw.commands.whitelist enforceQuota skipACL
-        enableEagerACLCheck clientTcpKeepAlive nio.sessionlessCnxnTimeout jute.maxbuffer.extrasize
+        clientTcpKeepAlive nio.sessionlessCnxnTimeout jute.maxbuffer.extrasize
         DigestAuthenticationProvider.enabled DigestAuthenticationProvider.superDigest
         DigestAuthenticationProvider.digestAlg enforce.auth.enabled enforce.auth.schemes ensembleAuthName
         sessionRequireClientSASLAuth authProvider.* serverCnxnFactory intBufferStartingSizeBytes"),
-    (Place::Both, Use::Ensemble, "commitLogCount snapshotSizeFactor leaderServes tcpKeepAlive cnxTimeout
+    (Place::Both, Use::Ensemble, "enableEagerACLCheck commitLogCount snapshotSizeFactor leaderServes tcpKeepAlive cnxTimeout
         quorumCnxnTimeoutMs electionPortBindRetry fastleader.minNotificationInterval
         fastleader.maxNotificationInterval leader.maxTimeToWaitForEpoch leader.maxConcurrentSnapSyncs
         leader.maxConcurrentDiffSyncs leaderConnectDelayDuringRetryMs leader.closeSocketAsync
         learner.closeSocketAsync learner.asyncSending leader.ackLoggingFrequency forceSnapshotSync
         observer.reconnectDelayMs observer.election.DelayMs observerMaster.sizeLimit observer.syncEnabled
         follower.skipLearnerRequestToNextProcessor forward_learner_requests_to_commit_processor_disabled"),
-    (Place::Both, THROTTLE, "request_throttle_max_requests request_throttle_stall_time request_throttle_drop_stale
-        request_stale_connection_check request_stale_latency_check request_throttler.shutdownTimeout
-        throttled_op_wait_time connection_throttle_* largeRequestMaxBytes largeRequestThreshold"),
-    (Place::Both, Use::Java, "emulate353TTLNodes maxResponseCacheSize
+    (Place::Both, Use::Read, "request_throttle_max_requests request_throttle_drop_stale request_stale_latency_check
+        request_throttler.shutdownTimeout throttled_op_wait_time connection_throttle_tokens
+        connection_throttle_fill_time connection_throttle_fill_count connection_throttle_freeze_time
+        connection_throttle_drop_increase connection_throttle_drop_decrease connection_throttle_decrease_ratio
+        connection_throttle_weight_enabled connection_throttle_global_session_weight
+        connection_throttle_local_session_weight connection_throttle_renew_session_weight largeRequestMaxBytes
+        largeRequestThreshold"),
+    (Place::Both, Use::Java, "emulate353TTLNodes request_throttle_stall_time request_stale_connection_check maxResponseCacheSize
         maxGetChildrenResponseCacheSize messageTracker.Enabled messageTracker.BufferSize pathStats.*
         netty.advancedFlowControl.enabled netty.server.outstandingHandshake.limit"),
     (Place::Both, Use::Silent, "nio.numSelectorThreads nio.numWorkerThreads nio.directBufferBytes nio.shutdownTimeout

@@ -8,9 +8,11 @@ mod build;
 mod keys;
 mod number;
 mod servers;
+mod throttle;
 mod values;
 
 pub use build::Inputs;
+pub use throttle::Throttle;
 
 use crate::batching::Batching;
 use ostler_node::DigestAlgorithm;
@@ -104,14 +106,16 @@ pub struct Config {
     pub record_bytes_max: usize,
     /// Requests in flight before sockets are no longer read.
     pub global_outstanding_limit: usize,
+    /// Turning clients away and slowing them down.
+    pub throttle: Throttle,
+    /// An orderly stop waits this long for writes under way (`request_throttler.shutdownTimeout`).
+    pub stop_ms: u64,
     /// TTL nodes.
     pub extended_types: bool,
     /// Refuse writes over a hard quota.
     pub enforce_quota: bool,
     /// No ACL checks.
     pub skip_acl: bool,
-    /// ACL checks before proposing.
-    pub eager_acl_check: bool,
     /// The reconfig operation (which a standalone server refuses either way).
     pub reconfig_enabled: bool,
     /// Answers to `isro` are allowed without a whitelist entry.

@@ -212,6 +212,19 @@ impl Values {
         i32::try_from(value).unwrap_or(default)
     }
 
+    /// A number between 0 and 1, in billionths: garbage means the default (and is reported).
+    pub fn lenient_fraction(&mut self, key: &str, default: u32) -> u32 {
+        let Some(text) = self.text(key) else { return default };
+        match text.trim().parse::<f64>() {
+            Ok(value) if (0.0..=1.0).contains(&value) => (value * f64::from(ostler_node::ONE)).round() as u32,
+            _ => {
+                let what = format!("{}: {text:?} is no number between 0 and 1", self.place(key));
+                self.notices.push(Notice::warn(what, "the default is taken"));
+                default
+            }
+        }
+    }
+
     /// A boolean as Java reads a system property: anything but `true` is false.
     pub fn lenient_flag(&self, key: &str, default: bool) -> bool {
         self.text(key).map_or(default, |text| text.eq_ignore_ascii_case("true"))

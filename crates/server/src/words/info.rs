@@ -2,7 +2,9 @@
 
 use super::{Scene, VERSION};
 use crate::config::Config;
-use crate::metrics::average;
+use crate::log_thread::LogFigures;
+use crate::metrics::{Figures, Metrics, average};
+use ostler_node::Shard;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -91,9 +93,9 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
         out,
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {}\n\
          Mode: standalone\nNode count: {}\n",
-        stats.latency_min_ms,
-        average(stats.latency_total_ms, stats.answered),
-        stats.latency_max_ms,
+        stats.latency_ms.min,
+        average(stats.latency_ms.sum, stats.latency_ms.count),
+        stats.latency_ms.max,
         stats.packets_received,
         stats.packets_sent,
         stats.connections,
@@ -108,11 +110,6 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
 pub fn monitor(scene: &Scene<'_>) -> String {
     let stats = scene.shard.stats();
     let replica = scene.replica.stats();
-    let mut metrics = *scene.metrics;
-    metrics.connection_rejected = stats.refused;
-    metrics.proposal_count = replica.proposed;
-    metrics.commit_count = replica.applied;
-    metrics.stale_sessions_expired = replica.expired;
     let mut out = format!("zk_version\t{VERSION}\nzk_server_state\tstandalone\n");
     let mut gauge = |name: &str, value: u64| {
         let _ = writeln!(out, "zk_{name}\t{value}");
@@ -126,27 +123,103 @@ pub fn monitor(scene: &Scene<'_>) -> String {
     gauge("packets_sent", stats.packets_sent);
     gauge("packets_received", stats.packets_received);
     gauge("watch_count", stats.watches as u64);
-    gauge("min_latency", stats.latency_min_ms);
-    gauge("max_latency", stats.latency_max_ms);
+    gauge("min_latency", stats.latency_ms.min);
+    gauge("max_latency", stats.latency_ms.max);
     gauge("approximate_data_size", scene.tree.approximate_data_size());
     gauge("open_file_descriptor_count", open_files());
     gauge("max_file_descriptor_count", max_files());
     gauge("uptime", scene.now.mono_ms.saturating_sub(scene.started_mono_ms));
-    gauge("auth_failed_count", metrics.auth_failed_count);
-    for name in [
-        "last_client_response_size",
-        "max_client_response_size",
-        "min_client_response_size",
-        "outstanding_tls_handshake",
-        "non_mtls_remote_conn_count",
-        "non_mtls_local_conn_count",
-    ] {
+    gauge("auth_failed_count", scene.metrics.auth_failed_count);
+    for name in ["outstanding_tls_handshake", "non_mtls_remote_conn_count", "non_mtls_local_conn_count"] {
         gauge(name, 0);
     }
-    let average = average(stats.latency_total_ms, stats.answered);
-    let _ = write!(out, "zk_avg_latency\t{average}\nzk_connection_drop_probability\t0.0\n");
-    metrics.write_mntr(&mut out);
+    // Before the first reply Apache says -1.
+    let (last, min, max) = stats.response_sizes.map_or((-1, -1, -1), |sizes| {
+        let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        (signed(sizes.last), signed(sizes.min), signed(sizes.max))
+    });
+    let average = average(stats.latency_ms.sum, stats.latency_ms.count);
+    let drop_probability = scene.shard.connection_drop_probability();
+    let _ = write!(
+        out,
+        "zk_last_client_response_size\t{last}\nzk_max_client_response_size\t{max}\n\
+         zk_min_client_response_size\t{min}\nzk_avg_latency\t{average}\n\
+         zk_connection_drop_probability\t{drop_probability:?}\n"
+    );
+    figures(scene).write_mntr(&mut out);
     out
+}
+
+/// Everything measured here that Apache has a name for.
+fn figures(scene: &Scene<'_>) -> Figures {
+    let Metrics {
+        bytes_received_count,
+        sessionless_connections_expired,
+        snapshot_error_count,
+        digest_mismatches_count,
+        auth_failed_count: _,
+        snapshottime,
+        dbinittime,
+        startup_snap_load_time,
+        startup_txns_load_time,
+        startup_txns_loaded,
+    } = *scene.metrics;
+    let mut figures = Figures::default();
+    figures.counter("bytes_received_count", bytes_received_count);
+    figures.counter("sessionless_connections_expired", sessionless_connections_expired);
+    figures.counter("snapshot_error_count", snapshot_error_count);
+    figures.counter("digest_mismatches_count", digest_mismatches_count);
+    figures.summary("snapshottime", snapshottime);
+    figures.summary("dbinittime", dbinittime);
+    figures.summary("startup_snap_load_time", startup_snap_load_time);
+    figures.summary("startup_txns_load_time", startup_txns_load_time);
+    figures.summary("startup_txns_loaded", startup_txns_loaded);
+    shard_figures(scene.shard, &mut figures);
+    let replica = scene.replica.stats();
+    figures.counter("proposal_count", replica.proposed);
+    figures.counter("commit_count", replica.applied);
+    figures.counter("stale_sessions_expired", replica.expired);
+    figures.counter("prep_processor_request_queued", replica.received);
+    figures.counter("sync_processor_request_queued", replica.proposed);
+    figures.distribution("propagation_latency", scene.replica.propagation());
+    log_figures(&scene.log.figures(false), &mut figures);
+    figures
+}
+
+fn shard_figures(shard: &Shard, figures: &mut Figures) {
+    let stats = shard.stats();
+    figures.counter("connection_request_count", stats.handshakes);
+    figures.counter("connection_rejected", stats.refused + stats.handshakes_throttled);
+    figures.counter("connection_drop_count", stats.dropped);
+    figures.counter("request_throttle_wait_count", stats.throttle_waits);
+    figures.counter("throttled_ops", stats.throttled_ops);
+    figures.counter("stale_requests", stats.stale_requests);
+    figures.counter("stale_requests_dropped", stats.stale_requests_dropped);
+    figures.counter("stale_replies", stats.stale_replies);
+    figures.counter("large_requests_rejected", stats.large_requests_rejected);
+    figures.counter("response_bytes", stats.response_bytes);
+    figures.counter("watch_bytes", stats.watch_bytes);
+    figures.counter("ensemble_auth_success", stats.ensemble_auth_success);
+    figures.counter("ensemble_auth_fail", stats.ensemble_auth_fail);
+    figures.counter("ensemble_auth_skip", stats.ensemble_auth_skip);
+    figures.summary("connection_token_deficit", stats.token_deficit);
+    figures.summary("node_created_watch_count", stats.created_watchers);
+    figures.summary("node_deleted_watch_count", stats.deleted_watchers);
+    figures.summary("node_changed_watch_count", stats.changed_watchers);
+    figures.summary("node_children_watch_count", stats.children_watchers);
+    figures.distribution("readlatency", shard.read_latency());
+    figures.distribution("updatelatency", shard.update_latency());
+    figures.distribution("request_throttle_queue_time_ms", &shard.request_waits());
+}
+
+fn log_figures(log: &LogFigures, figures: &mut Figures) {
+    figures.summary("fsynctime", log.fsynctime);
+    figures.summary("sync_processor_batch_size", log.sync_processor_batch_size);
+    figures.summary("sync_processor_queue_size", log.sync_processor_queue_size);
+    figures.summary("sync_process_time", log.sync_process_time);
+    figures.distribution("sync_processor_queue_time_ms", &log.sync_processor_queue_time_ms);
+    figures.distribution("sync_processor_queue_flush_time_ms", &log.sync_processor_queue_flush_time_ms);
+    figures.distribution("sync_processor_queue_and_flush_time_ms", &log.sync_processor_queue_and_flush_time_ms);
 }
 
 fn open_files() -> u64 {

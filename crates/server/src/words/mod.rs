@@ -10,6 +10,7 @@ pub use info::environment;
 
 use crate::config::{Config, Whitelist};
 use crate::date;
+use crate::log_thread::LogThread;
 use crate::metrics::Metrics;
 use ostler_node::{Now, Replica, Shard};
 use ostler_tree::Tree;
@@ -48,9 +49,11 @@ pub struct Scene<'a> {
     /// The connections.
     pub shard: &'a mut Shard,
     /// The sessions.
-    pub replica: &'a Replica,
+    pub replica: &'a mut Replica,
     /// The tree.
     pub tree: &'a Tree,
+    /// The transaction log.
+    pub log: &'a LogThread,
     /// The counters.
     pub metrics: &'a mut Metrics,
 }
@@ -110,6 +113,8 @@ impl Words {
             },
             "srst" => {
                 scene.shard.reset_stats();
+                scene.replica.reset_stats();
+                scene.log.figures(true);
                 *scene.metrics = Metrics::default();
                 "Server stats reset.\n".to_owned()
             }
