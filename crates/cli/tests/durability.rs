@@ -168,10 +168,38 @@ fn refused(command: Command, code: i32, parts: &[&str]) {
 fn unusable_directories_are_refused_with_a_hint() {
     let dir = TempDir::new();
     std::fs::write(dir.join("file"), "").unwrap();
-    refused(command(&dir.join("file"), &[]), 3, &["file", "Unable to access datadir, exiting abnormally"]);
+    let parts = ["file/version-2", "is a file: check dataDir", "Unable to access datadir, exiting abnormally"];
+    refused(command(&dir.join("file"), &[]), 3, &parts);
     refused(command(&dir.join("missing"), &["--set", "datadir.autocreate=false"]), 3, &["missing", "does not exist"]);
     // Nobody may make directories there, root neither.
     refused(command(Path::new("/sys/ostler"), &[]), 3, &["/sys/ostler"]);
+}
+
+#[test]
+fn two_signals_in_a_row_are_one_orderly_stop() {
+    // timeout(1), and supervisors that signal a group, send the same signal twice.
+    for _ in 0..20 {
+        let dir = TempDir::new();
+        let mut server = Server::start(&dir.0, &[]);
+        let pid = server.child.id();
+        let twice = format!("kill -TERM {pid}; kill -TERM {pid}; kill -INT {pid}");
+        assert!(Command::new("/bin/sh").args(["-c", &twice]).status().unwrap().success());
+        assert_eq!(server.wait().code(), Some(0));
+        until("the last line", || server.find("stopped"));
+    }
+}
+
+#[test]
+fn relative_directories_are_named_as_whole_paths() {
+    let dir = TempDir::new();
+    let mut relative = Command::new(env!("CARGO_BIN_EXE_ostler"));
+    relative.args(["serve", "--port", "0", "--data-dir", "data", "--set", "4lw.commands.whitelist=conf"]);
+    relative.env_clear().current_dir(&dir.0);
+    let server = Server::spawn(relative);
+    let whole = dir.join("data").display().to_string();
+    assert!(server.find(&format!("using data in {whole}")).is_some());
+    assert!(server.word("conf").contains(&format!("dataDir={whole}/version-2\n")), "{}", server.word("conf"));
+    server.stop();
 }
 
 #[test]

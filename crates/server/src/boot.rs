@@ -23,7 +23,7 @@ use ostler_store::{
 use ostler_tree::{Policy, Schemes, TreeConfig};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -38,7 +38,10 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 /// # Errors
 /// It cannot start. (A log that cannot be written while it runs ends the process.)
 pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
-    let Loaded { config, notices } = loaded;
+    let Loaded { mut config, notices } = loaded;
+    // From here on every message and answer names whole paths.
+    config.data_dir = absolute(&config.data_dir);
+    config.data_log_dir = absolute(&config.data_log_dir);
     for notice in &notices {
         if notice.warning {
             warn!("{}; hint: {}", notice.what, notice.hint);
@@ -49,12 +52,12 @@ pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
     info!("Ostler {} (speaks the protocol of ZooKeeper {VERSION})", env!("CARGO_PKG_VERSION"));
     let dirs = DataDirs::new(&config.data_dir, Some(config.data_log_dir.clone()));
     info!(
-        data_dir = %absolute(dirs.data_dir()),
-        data_log_dir = %absolute(dirs.data_log_dir()),
+        data_dir = %dirs.data_dir().display(),
+        data_log_dir = %dirs.data_log_dir().display(),
         config = %origin(&config.origin),
         tick_time_ms = config.tick_time_ms,
         "using data in {}",
-        absolute(dirs.data_dir())
+        dirs.data_dir().display()
     );
     dirs.prepare(&RealDisk, config.snapshot.create_dirs).map_err(ServerError::DataDir)?;
     let lock = DirLock::acquire(&dirs).map_err(ServerError::DataDir)?;
@@ -119,8 +122,8 @@ pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
     result
 }
 
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn origin(origin: &Origin) -> String {

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks for an orderly stop, the second ends the process at once.
+//! SIGTERM and SIGINT: the first asks for an orderly stop, a later one ends the process at once. What a supervisor sends
+//! twice in a row (to the process and to its group, as timeout(1) does) is one request.
 
 use crate::doorbell::Doorbell;
 use crate::error::ServerError;
@@ -6,6 +7,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A signal so soon after the first is not another wish.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// Set by the first signal.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +37,9 @@ pub fn watch(stop: StopFlag, doorbell: Arc<Doorbell>) -> Result<(), ServerError>
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            let mut first: Option<Instant> = None;
             for signal in signals.forever() {
-                if stop.is_set() {
+                if first.get_or_insert_with(Instant::now).elapsed() > SAME_REQUEST {
                     std::process::exit(128 + signal);
                 }
                 stop.set();

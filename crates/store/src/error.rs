@@ -157,6 +157,7 @@ impl StoreError {
 fn io_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "check the path in the configuration",
+        io::ErrorKind::NotADirectory => "a part of this path is a file: check dataDir and dataLogDir",
         io::ErrorKind::PermissionDenied => {
             "make the directory and its files readable and writable for the user that runs the server (chown -R)"
         }
