@@ -48,6 +48,10 @@ fn sessions_whose_pings_wait_in_a_socket_survive_a_stopped_server() {
         silent_left = (0..20).filter(|number| observer.get(&format!("/silent{number}")).is_some()).count();
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert!(server.find("Expiring session").is_some());
+    // Each of them has its line, with the cause.
+    for session in &silent {
+        let line = format!("Expiring session 0x{:x}: nothing heard of it for 2000 ms", session.id);
+        assert!(server.find(&line).is_some(), "{line}");
+    }
     server.stop();
 }

@@ -8,6 +8,7 @@ use crate::events::EventLog;
 use crate::listener;
 use crate::log_thread::LogThread;
 use crate::metrics::Metrics;
+use crate::progress::ProgressLine;
 use crate::purge_thread;
 use crate::signals::{self, StopFlag};
 use crate::snapshot_thread::Snapshots;
@@ -30,8 +31,6 @@ use tracing::{debug, info, warn};
 
 /// Apache numbers a standalone server 1 in session ids.
 const STANDALONE_SERVER_ID: u8 = 1;
-/// A long recovery says how far it is this often.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Runs a standalone server until SIGTERM or SIGINT.
 ///
@@ -143,18 +142,13 @@ fn recover_data(config: &Config, dirs: &DataDirs, tree: TreeConfig) -> Result<Re
         format: snapshot_format(config),
         ..RecoverOptions::new(tree)
     };
-    let mut said = Instant::now();
+    let begin = Instant::now();
+    let mut line = ProgressLine::default();
     let mut progress = |progress: Progress| {
-        if said.elapsed() < PROGRESS_INTERVAL {
-            return;
+        if let Some(text) = line.due(begin.elapsed(), &progress) {
+            let Progress { nodes, records, bytes, bytes_total } = progress;
+            info!(nodes, records, bytes, bytes_total, "{text}");
         }
-        said = Instant::now();
-        let Progress { nodes, records, bytes, bytes_total } = progress;
-        let percent = bytes.saturating_mul(100) / bytes_total.max(1);
-        info!(
-            nodes,
-            records, bytes, bytes_total, "reading the data: {percent}% ({nodes} nodes, {records} log records)"
-        );
     };
     recover(&RealDisk, dirs, &options, &mut progress).map_err(ServerError::Recovery)
 }

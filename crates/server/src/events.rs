@@ -1,39 +1,65 @@
-//! What replica and shards report, as log lines and counters. Lines that a flood could repeat are limited to one a
-//! second, with the number that was left out.
+//! What replica and shards report, as log lines and counters. Lines that a flood could repeat are limited: one a second
+//! about connections, a hundred about expired sessions; the next line tells how many were left out.
 
 use crate::metrics::Metrics;
 use ostler_node::{CloseReason, NodeEvent, Now};
 use std::io;
 use tracing::{debug, error, info, warn};
 
-/// Lines of one kind are this far apart.
+/// Lines of one kind are counted for so long.
 const INTERVAL_MS: u64 = 1_000;
+/// An operator asks about every session; only a flood of them is cut.
+const EXPIRIES_MAX: u64 = 100;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Limit {
+    /// Lines in one interval.
+    most: u64,
+    printed: u64,
     next_ms: u64,
     suppressed: u64,
 }
 
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit::of(1)
+    }
+}
+
 impl Limit {
+    const fn of(most: u64) -> Limit {
+        Limit { most, printed: 0, next_ms: 0, suppressed: 0 }
+    }
+
     /// `Some(n)`: print it, and say that `n` were left out before.
     fn pass(&mut self, now: Now) -> Option<u64> {
-        if now.mono_ms < self.next_ms {
+        if now.mono_ms >= self.next_ms {
+            self.next_ms = now.mono_ms + INTERVAL_MS;
+            self.printed = 0;
+        }
+        if self.printed == self.most {
             self.suppressed += 1;
             return None;
         }
-        self.next_ms = now.mono_ms + INTERVAL_MS;
+        self.printed += 1;
         Some(std::mem::take(&mut self.suppressed))
     }
 }
 
 /// Turns events into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EventLog {
     refused: Limit,
     accept: Limit,
     closed: Limit,
     expired: Limit,
+}
+
+impl Default for EventLog {
+    fn default() -> EventLog {
+        let one = Limit::default;
+        EventLog { refused: one(), accept: one(), closed: one(), expired: Limit::of(EXPIRIES_MAX) }
+    }
 }
 
 impl EventLog {
@@ -161,5 +187,14 @@ mod tests {
         assert_eq!(limit.pass(at(5_999)), None);
         assert_eq!(limit.pass(at(6_000)), Some(2));
         assert_eq!(limit.pass(at(9_000)), Some(0));
+    }
+
+    #[test]
+    fn a_hundred_expired_sessions_are_told_one_by_one() {
+        let mut limit = EventLog::default().expired;
+        let at = |mono_ms| Now { mono_ms, wall_ms: 0 };
+        assert!((0..100).all(|_| limit.pass(at(5_000)) == Some(0)));
+        assert_eq!((limit.pass(at(5_001)), limit.pass(at(5_999))), (None, None));
+        assert_eq!((limit.pass(at(6_000)), limit.pass(at(6_000))), (Some(2), Some(0)));
     }
 }

@@ -16,6 +16,7 @@ mod listener;
 mod log_thread;
 pub mod logging;
 mod metrics;
+mod progress;
 mod purge_thread;
 mod signals;
 mod snapshot_thread;
