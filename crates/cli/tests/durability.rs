@@ -140,6 +140,51 @@ fn snapshots_are_taken_while_writing_and_old_files_are_purged() {
 }
 
 #[test]
+fn a_failed_snapshot_is_told_and_the_server_goes_on() {
+    let dir = TempDir::new();
+    let settings = ["--set", "snapCount=20", "--set", "4lw.commands.whitelist=*"];
+    let server = Server::start(&dir.0, &settings);
+    let mut session = server.session(30_000);
+    // A directory where the snapshot's temporary file should be, for every zxid that it may get.
+    let obstacle = |zxid: u64| dir.join("version-2").join(format!("new.snapshot.{zxid:x}.tmp"));
+    (1..1_000).for_each(|zxid| std::fs::create_dir(obstacle(zxid)).unwrap());
+    until("a failed snapshot", || {
+        assert_eq!(session.create("/n-", b"", 2), 0);
+        server.find("the snapshot failed; the transaction log has everything")
+    });
+    let text = until("its hint", || server.find("hint:"));
+    assert!(text.contains("hint:"), "{text}");
+    let errors =
+        server.word("mntr").lines().any(|line| line.starts_with("zk_snapshot_error_count\t") && !line.ends_with("\t0"));
+    assert!(errors, "the failure is counted");
+    (1..1_000).for_each(|zxid| std::fs::remove_dir(obstacle(zxid)).unwrap());
+    until("the next one succeeds", || {
+        assert_eq!(session.create("/n-", b"", 2), 0);
+        server.find("Snapshot taken in")
+    });
+    server.stop();
+}
+
+#[test]
+fn a_snapshot_follows_a_start_only_if_something_was_replayed() {
+    let dir = TempDir::new();
+    let server = Server::start(&dir.0, &[]);
+    assert_eq!(files(&dir.0, "snapshot.").len(), 1, "the empty database");
+    assert_eq!(server.session(30_000).create("/a", b"", 0), 0);
+    server.stop();
+    let server = Server::start(&dir.0, &[]);
+    until("a snapshot of what was replayed", || server.find("Snapshot taken in"));
+    assert_eq!(files(&dir.0, "snapshot.").len(), 2);
+    server.stop();
+    // Nothing behind the newest snapshot: none is needed. A session's transaction comes later than it would.
+    let server = Server::start(&dir.0, &[]);
+    assert_eq!(server.session(30_000).get("/a"), Some(Vec::new()));
+    assert_eq!(files(&dir.0, "snapshot.").len(), 2);
+    assert_eq!(server.find("Snapshot taken in"), None);
+    server.stop();
+}
+
+#[test]
 fn a_slow_fsync_is_reported() {
     let dir = TempDir::new();
     let server = Server::start(&dir.0, &["--set", "fsync.warningthresholdms=0", "--set", "4lw.commands.whitelist=*"]);

@@ -120,7 +120,7 @@ fn unreadable_quota_statistics_are_counted_anew() {
     assert_eq!(session.create("/zookeeper/quota/q/zookeeper_limits", b"count=100,bytes=-1", 0), 0);
     assert_eq!(session.create(stats, b"", 0), 0);
     assert_eq!(session.get(stats), Some(b"count=1,bytes=5".to_vec()));
-    let bad = [set_body(stats, b"not a number"), set_body(stats, b""), null_data_body(stats)];
+    let bad = [set_body(stats, b"not a number"), set_body(stats, b"count=x,bytes=1"), null_data_body(stats)];
     for (round, body) in bad.iter().enumerate() {
         let mut session = server.session(10_000);
         assert_eq!(session.call(SET_DATA, body).err, 0);

@@ -287,14 +287,17 @@ fn unknown_and_foreign_keys_are_reported() {
     assert_eq!(found.len(), 1);
     assert!(found[0].ends_with(":3: unknown key tickTme; hint: did you mean tickTime?"), "{found:?}");
     // All that concerns Apache's implementation: one line.
-    let found =
-        warnings("maxResponseCacheSize=1\njvm.pause.monitor=true\npathStats.enabled=true\nemulate353TTLNodes=true");
+    let found = warnings(
+        "maxResponseCacheSize=1\njvm.pause.monitor=true\npathStats.enabled=true\nrequest_throttle_stall_time=5",
+    );
     assert_eq!(found.len(), 1, "{found:?}");
-    for name in ["maxResponseCacheSize", "jvm.pause.monitor", "pathStats.enabled", "emulate353TTLNodes"] {
+    for name in ["maxResponseCacheSize", "jvm.pause.monitor", "pathStats.enabled", "request_throttle_stall_time"] {
         assert!(found[0].contains(name), "{found:?}");
     }
     // Without a counterpart, and harmless: nothing at all.
     assert_eq!(warnings("nio.numWorkerThreads=4\ncommitProcessor.numWorkerThreads=4\ninitLimit=5"), [""; 0]);
+    // Of no use to a standalone server, with Apache neither.
+    assert_eq!(warnings("localSessionsEnabled=true\nenableEagerACLCheck=true\nleaderServes=no"), [""; 0]);
     // Features that are not there yet: one line each, none if switched off.
     let found = warnings("ssl.keyStore.location=/k\nssl.trustStore.location=/t\naudit.enable=true");
     assert_eq!(found.len(), 2, "{found:?}");

@@ -235,6 +235,20 @@ fn identities_accumulate_and_super_needs_its_digest() {
 }
 
 #[test]
+fn one_connection_proves_a_bounded_number_of_identities() {
+    let mut harness = Harness::standard(1);
+    let (conn, _) = harness.session(0);
+    // The address is the first identity.
+    let frames: Vec<Vec<u8>> =
+        (1..1_024).map(|xid| auth(xid, "digest", format!("user{xid}:password").as_bytes())).collect();
+    let replies = harness.ask(conn, &frames);
+    assert!(replies.len() == 1_023 && replies.iter().all(|reply| reply.err == 0));
+    let last = harness.ask(conn, &[auth(2_000, "digest", b"one:more")]);
+    assert_eq!(last.iter().map(|reply| reply.err).collect::<Vec<_>>(), [-115]);
+    assert!(harness.is_closed(conn));
+}
+
+#[test]
 fn failed_authentication_is_answered_and_ends_the_connection() {
     for scheme in ["kerberos", "world", "super", "sasl", "ensemble"] {
         let mut harness = Harness::standard(1);

@@ -188,6 +188,21 @@ fn a_session_with_very_many_ephemerals_is_emptied_first() {
 }
 
 #[test]
+fn a_listless_end_of_a_session_carries_no_digest() {
+    for (close_session_paths, length_of_end) in [(true, 32 + 4 + 4 + 2 + 12), (false, 32)] {
+        let mut config = NodeConfig::default();
+        config.policy.close_session_paths = close_session_paths;
+        let mut harness = Harness::new(config);
+        let (conn, _) = harness.session(0);
+        harness.must(conn, create(1, "/e", b"", 1));
+        harness.must(conn, close(2));
+        let records: Vec<usize> = harness.log.iter().map(|append| append.record.len()).collect();
+        assert_eq!(records.last(), Some(&length_of_end), "header, list, digest: {records:?}");
+        assert!(harness.tree.node("/e").is_none());
+    }
+}
+
+#[test]
 fn ten_thousand_ephemerals_go_in_one_transaction() {
     let mut harness = Harness::standard(1);
     let (conn, _) = harness.session(0);

@@ -40,8 +40,8 @@ pub struct Key {
 const TLS: Use = Use::Missing("TLS");
 const SASL: Use = Use::Missing("SASL");
 const ADMIN: Use = Use::Missing("the admin server");
+const PROMETHEUS: Use = Use::Missing("the Prometheus endpoint");
 const AUDIT: Use = Use::Missing("the audit log");
-const LOCAL: Use = Use::Missing("local sessions");
 
 /// The first table row whose names contain `name`, or whose pattern (`ssl.*`) it matches.
 pub fn find(name: &str) -> Option<Key> {
@@ -95,8 +95,8 @@ const TABLE: &[(Place, Use, &str)] = &[
         quorum.auth.server.saslLoginContext quorum.auth.kerberos.servicePrincipal"),
     (Place::Both, Use::Ensemble, "multiAddress.enabled multiAddress.reachabilityCheckTimeoutMs
         multiAddress.reachabilityCheckEnabled"),
-    (Place::File, LOCAL, "localSessionsEnabled localSessionsUpgradingEnabled"),
-    (Place::File, Use::Missing("the Prometheus endpoint"), "metricsProvider.httpHost metricsProvider.httpPort
+    (Place::File, Use::Ensemble, "localSessionsEnabled localSessionsUpgradingEnabled"),
+    (Place::File, PROMETHEUS, "metricsProvider.httpHost metricsProvider.httpPort
         metricsProvider.exportJvmInfo"),
     (Place::File, Use::Silent, "quorum.cnxn.threads.size metricsProvider.numWorkerThreads
         metricsProvider.maxQueueSize metricsProvider.workerShutdownTimeoutMs"),
