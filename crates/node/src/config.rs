@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub container_max_never_used_ms: i64,
     /// `globalOutstandingLimit`: requests that may be away at the replica, over all shards.
     pub outstanding_max: usize,
+    /// `audit.enable`: writes are told to the shell as [`NodeEvent::Audit`](crate::NodeEvent::Audit).
+    pub audit: bool,
     /// `request_throttle_*`, `throttled_op_wait_time`.
     pub request_throttle: RequestThrottle,
     /// `connection_throttle_*`. Counted per shard.
@@ -114,6 +116,7 @@ impl Default for NodeConfig {
             container_max_per_minute: 10_000,
             container_max_never_used_ms: 0,
             outstanding_max: limits::OUTSTANDING_MAX,
+            audit: false,
             request_throttle: RequestThrottle::default(),
             connection_throttle: ConnectionThrottle::default(),
             large_requests: LargeRequests::default(),

@@ -1,6 +1,6 @@
 //! What replica and shards tell the shell for its logs: one value per thing an operator asks about.
 
-use crate::ConnId;
+use crate::{AuditRecord, ConnId};
 use ostler_model::{SessionId, Zxid};
 use std::net::SocketAddr;
 
@@ -76,6 +76,8 @@ pub enum NodeEvent {
     DigestMismatch {
         zxid: Zxid,
     },
+    /// A line for the audit log.
+    Audit(Box<AuditRecord>),
     ConnectionRefused {
         peer: SocketAddr,
     },

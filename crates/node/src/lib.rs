@@ -21,6 +21,7 @@
 #[cfg(test)]
 extern crate self as ostler_node;
 
+mod audit;
 mod config;
 mod digest_algorithm;
 mod event;
@@ -38,6 +39,7 @@ mod summary;
 mod throttle;
 mod watches;
 
+pub use audit::AuditRecord;
 pub use config::{Mutant, NodeConfig};
 pub use digest_algorithm::DigestAlgorithm;
 pub use event::{CloseReason, NodeEvent};

@@ -5,6 +5,7 @@
 //! away at the replica, a read runs from there straight into the output, else it goes away behind what is before it.
 
 mod arrivals;
+mod auditing;
 mod auth;
 mod buffer;
 mod conn;
@@ -23,6 +24,7 @@ mod turn;
 
 use crate::watches::WatchTables;
 use crate::{CloseReason, ConnId, NodeConfig, NodeEvent, Now, Origin, Submit, SubmitItem};
+use auditing::Audited;
 use buffer::{Front, Pool, front};
 use conn::{Conn, State};
 use figures::Figures;
@@ -111,6 +113,8 @@ pub struct Shard {
     /// Connections whose end the replica does not know yet.
     gone: Vec<Submit>,
     overflowing: Vec<ConnId>,
+    /// Writes at the replica, by connection and number, if they are audited.
+    audits: Option<HashMap<(u64, u64), Audited, FixedState>>,
     /// Handshakes that may pass.
     tokens: TokenBucket,
     /// A setting asks for the age or the size of requests: the rare case, asked for by one branch.
@@ -161,6 +165,7 @@ impl Shard {
             read_once: None,
             gone: Vec::new(),
             overflowing: Vec::new(),
+            audits: config.audit.then(|| HashMap::with_hasher(hasher)),
             tokens: TokenBucket::new(config.connection_throttle, config.seed),
             guarded: throttle.asks_for_ages() || config.large_requests.above_bytes.is_some(),
             large_bytes: 0,
@@ -334,6 +339,11 @@ impl Shard {
     /// True if `take_dirty` has something to say.
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn nothing_waits_for_audit(&self) -> bool {
+        self.audits.as_ref().is_none_or(HashMap::is_empty)
     }
 
     /// True until the connection is closed or on its way out.

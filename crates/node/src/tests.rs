@@ -1,6 +1,7 @@
 //! Tests of replica and shards together, through bytes (see [`crate::harness`]).
 
 mod any_bytes;
+mod auditing;
 mod client;
 mod cluster;
 mod coming_and_going;

@@ -1,5 +1,6 @@
 //! From a configuration to a serving loop: directories, lock, recovery, threads, port (architecture.md section 5).
 
+use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::config::{Compression, Config, Loaded, Origin};
 use crate::doorbell::Doorbell;
@@ -16,7 +17,7 @@ use crate::turn::{LISTENER, Turns, WAKER};
 use crate::words::{VERSION, Words};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
-use ostler_node::{NodeConfig, Replica, Shard, Stream};
+use ostler_node::{AuditRecord, NodeConfig, Replica, Shard, Stream};
 use ostler_store::{
     DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, SnapshotFormat,
     recover,
@@ -37,6 +38,15 @@ const STANDALONE_SERVER_ID: u8 = 1;
 /// # Errors
 /// It cannot start. (A log that cannot be written while it runs ends the process.)
 pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
+    let audit = loaded.config.audit.then(AuditLog::new);
+    let result = run(loaded, audit.as_ref());
+    if let (Some(audit), Err(_)) = (&audit, &result) {
+        audit.write(&AuditRecord::of_server("serverStart", "failure"));
+    }
+    result
+}
+
+fn run(loaded: Loaded, audit: Option<&AuditLog>) -> Result<(), ServerError> {
     let Loaded { mut config, notices } = loaded;
     // From here on every message and answer names whole paths.
     config.data_dir = absolute(&config.data_dir);
@@ -116,6 +126,9 @@ pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
         events: EventLog::default(),
         config,
     };
+    if let Some(audit) = audit {
+        audit.write(&AuditRecord::of_server("serverStart", "success"));
+    }
     let result = turns.run();
     drop(lock);
     result
@@ -248,6 +261,7 @@ fn node_config(config: &Config, seed: u64) -> NodeConfig {
         container_max_per_minute: config.containers.per_minute_max,
         container_max_never_used_ms: config.containers.never_used_ms,
         outstanding_max: config.global_outstanding_limit,
+        audit: config.audit,
         request_throttle: config.throttle.requests,
         connection_throttle: config.throttle.connections,
         large_requests: config.throttle.large,

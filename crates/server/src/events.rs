@@ -1,6 +1,7 @@
 //! What replica and shards report, as log lines and counters. Lines that a flood could repeat are limited: one a second
 //! about connections, a hundred about expired sessions; the next line tells how many were left out.
 
+use crate::audit::AuditLog;
 use crate::metrics::Metrics;
 use ostler_node::{CloseReason, NodeEvent, Now};
 use std::io;
@@ -53,12 +54,19 @@ pub struct EventLog {
     accept: Limit,
     closed: Limit,
     expired: Limit,
+    audit: AuditLog,
 }
 
 impl Default for EventLog {
     fn default() -> EventLog {
         let one = Limit::default;
-        EventLog { refused: one(), accept: one(), closed: one(), expired: Limit::of(EXPIRIES_MAX) }
+        EventLog {
+            refused: one(),
+            accept: one(),
+            closed: one(),
+            expired: Limit::of(EXPIRIES_MAX),
+            audit: AuditLog::new(),
+        }
     }
 }
 
@@ -77,6 +85,7 @@ impl EventLog {
     /// One event.
     pub fn log(&mut self, now: Now, event: &NodeEvent, metrics: &mut Metrics) {
         match event {
+            NodeEvent::Audit(record) => self.audit.write(record),
             NodeEvent::SessionCreated { session, conn, timeout_ms } => {
                 debug!(%session, ?conn, timeout_ms, "session created");
             }

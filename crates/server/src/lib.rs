@@ -4,6 +4,7 @@
 //! (architecture.md sections 5 and 7). [`serve`] is the whole server; [`turn`](crate) its one loop.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod batching;
 mod boot;
 mod clock;

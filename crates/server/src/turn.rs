@@ -18,7 +18,7 @@ use crate::sockets::{READ_BYTES, ReadResult, Sockets};
 use crate::words::{Answer, DIGEST_INTERVAL, Scene, Words};
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
-use ostler_node::{Append, ConnId, ConnStatus, Now, Outbox, Replica, Shard, Stream};
+use ostler_node::{Append, AuditRecord, ConnId, ConnStatus, NodeEvent, Now, Outbox, Replica, Shard, Stream};
 use ostler_tree::Tree;
 use std::io;
 use std::sync::Arc;
@@ -109,6 +109,10 @@ impl Turns {
                 let until = *stopping_until.get_or_insert_with(|| {
                     info!("stopping: no new connections; waiting for {} writes", self.replica.stats().outstanding);
                     self.listener = None;
+                    if self.config.audit {
+                        let record = Box::new(AuditRecord::of_server("serverStop", "invoked"));
+                        self.events.log(now, &NodeEvent::Audit(record), &mut self.metrics);
+                    }
                     now.mono_ms + self.config.stop_ms
                 });
                 if self.replica.is_idle() || now.mono_ms >= until {

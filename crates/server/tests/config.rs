@@ -299,7 +299,7 @@ fn unknown_and_foreign_keys_are_reported() {
     // Of no use to a standalone server, with Apache neither.
     assert_eq!(warnings("localSessionsEnabled=true\nenableEagerACLCheck=true\nleaderServes=no"), [""; 0]);
     // Features that are not there yet: one line each, none if switched off.
-    let found = warnings("ssl.keyStore.location=/k\nssl.trustStore.location=/t\naudit.enable=true");
+    let found = warnings("ssl.keyStore.location=/k\nssl.trustStore.location=/t\nadmin.serverPort=1");
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().any(|line| line.contains("does not have TLS") && line.contains("ssl.trustStore.location")));
     assert_eq!(warnings("admin.enableServer=false\naudit.enable=false\nlocalSessionsEnabled=false"), [""; 0]);
@@ -372,6 +372,15 @@ fn throttles() {
         assert!(found.iter().any(|line| line.contains(part)), "{part} in {found:#?}");
     }
     assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn the_audit_log() {
+    assert!(!good("").audit && !good("audit.enable=false\naudit.impl.class=com.example.Mine").audit);
+    assert!(good("audit.enable=true").audit);
+    assert!(good("audit.enable=true\naudit.impl.class=org.apache.zookeeper.audit.Slf4jAuditLogger").audit);
+    let error = load("audit.enable=true\naudit.impl.class=com.example.Mine").unwrap_err();
+    assert!(error.what.contains("com.example.Mine") && error.exit_code == 2, "{error}");
 }
 
 #[test]

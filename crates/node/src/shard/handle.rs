@@ -62,6 +62,9 @@ impl Shard {
         self.probes.clear();
         self.read_once = None;
         self.away_total = 0;
+        if let Some(audits) = &mut self.audits {
+            audits.clear();
+        }
     }
 
     fn batch(&mut self, batch: &Batch, dones: Vec<(usize, Done)>) {
@@ -84,6 +87,9 @@ impl Shard {
             self.note_in_listings(change);
         }
         self.handled = next;
+        if self.audits.is_some() {
+            self.audit_entry(entry, changes);
+        }
         if let Some(origin) = entry.origin.filter(|origin| origin.conn.shard() == self.index) {
             self.away_total -= 1;
             match self.live_slot(origin.conn) {
@@ -171,6 +177,7 @@ impl Shard {
     fn done(&mut self, done: Done) {
         assert_eq!(done.zxid, self.handled, "{:?}: an answer stands exactly behind what it saw", done.origin);
         self.away_total -= 1;
+        self.audit_done(done.origin, &done.body);
         let Some(slot) = self.live_slot(done.origin.conn) else { return };
         let away = self.come_back(slot, done.origin);
         if self.overflows(slot) {

@@ -144,6 +144,11 @@ mod tests {
             bucket.admit(205 + 100 * step as u64, 1);
             assert_eq!(bucket.drop_probability(), expected);
         }
+        bucket.drop_chance = ONE / 2;
+        bucket.tokens = 1;
+        bucket.adjust(5_000, 10);
+        assert_eq!(bucket.drop_probability(), 0.5, "neither empty nor full enough");
+        bucket.drop_chance = ONE;
         // Filled up: half of it may be missing for the chance to shrink.
         bucket.tokens = 1;
         bucket.admit(10_000, 1);

@@ -1,8 +1,9 @@
 //! One turn of a shard: S1 to S4 of rules.md section 2.
 
+use super::auditing::Audited;
 use super::auth::is_authenticated;
 use super::buffer::{Front, front};
-use super::conn::{Away, Conn, State};
+use super::conn::{Away, Conn, State, address_text};
 use super::handshake::next_touch_ms;
 use super::{Shard, Turn};
 use crate::{CloseReason, Mutant, Now, Origin, Outbox, Stream, Submit, SubmitItem};
@@ -302,6 +303,7 @@ impl Shard {
     fn submit(&mut self, slot: usize, class: Class, header: RequestHeader, length: usize, outbox: &mut Outbox) {
         let received_ms = self.now.mono_ms;
         self.away_total += 1;
+        let audits = self.audits.is_some();
         let conn = self.conn_mut(slot);
         let seq = conn.next_seq;
         conn.next_seq += 1;
@@ -315,12 +317,23 @@ impl Shard {
             Class::Close => (Vec::new(), SubmitItem::Close { xid }),
             Class::Local | Class::Inline => (body, SubmitItem::Local),
         };
+        let audited = (audits && class == Class::Write).then(|| Audited {
+            op: header.op,
+            ids: conn.ids.clone(),
+            ip: address_text(conn.peer.ip()),
+            session: conn.session,
+            body: conn.input.filled()[12..4 + length].to_vec(),
+        });
         let large = std::mem::take(&mut conn.large);
         conn.away.push_back(Away { seq, xid, op: header.op, received_ms, body: kept, throttled: false, large });
         if class == Class::Close || is_last(header.op) {
             conn.state = State::Ending;
         }
-        outbox.submits.push(Submit { origin: Origin { conn: conn.id, seq }, item });
+        let origin = Origin { conn: conn.id, seq };
+        if let Some(audited) = audited {
+            self.keep_for_audit(origin, audited);
+        }
+        outbox.submits.push(Submit { origin, item });
         self.consume(slot, 4 + length);
     }
 

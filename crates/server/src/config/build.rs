@@ -156,6 +156,7 @@ fn build(values: &mut Values, origin: Origin, inputs: &Inputs) -> Result<Config,
         record_bytes_max: frame_bytes_max.saturating_add(extra),
         global_outstanding_limit: values.lenient_long("globalOutstandingLimit", limits::OUTSTANDING_MAX as i64).max(1)
             as usize,
+        audit: audit(values)?,
         throttle: throttle::read(values),
         stop_ms: values.lenient_long("request_throttler.shutdownTimeout", 10_000).max(0) as u64,
         extended_types: values.lenient_flag("extendedTypesEnabled", false),
@@ -360,6 +361,20 @@ fn auth(values: &mut Values) -> Result<Auth, ConfigError> {
         enforced_schemes,
         ensemble_names,
     })
+}
+
+/// Only Apache's own logger can be had.
+fn audit(values: &Values) -> Result<bool, ConfigError> {
+    let own = "org.apache.zookeeper.audit.Slf4jAuditLogger";
+    let enabled = values.lenient_flag("audit.enable", false);
+    match values.text("audit.impl.class").filter(|class| enabled && !class.is_empty() && *class != own) {
+        Some(class) => Err(ConfigError::at(
+            values.place("audit.impl.class"),
+            format!("own Java classes cannot be loaded: {class}"),
+            format!("remove the line, or write audit.impl.class={own}"),
+        )),
+        None => Ok(enabled),
+    }
 }
 
 fn log(values: &mut Values) -> Log {

@@ -41,7 +41,6 @@ const TLS: Use = Use::Missing("TLS");
 const SASL: Use = Use::Missing("SASL");
 const ADMIN: Use = Use::Missing("the admin server");
 const PROMETHEUS: Use = Use::Missing("the Prometheus endpoint");
-const AUDIT: Use = Use::Missing("the audit log");
 
 /// The first table row whose names contain `name`, or whose pattern (`ssl.*`) it matches.
 pub fn find(name: &str) -> Option<Key> {
@@ -131,12 +130,12 @@ const TABLE: &[(Place, Use, &str)] = &[
     (Place::Both, Use::Silent, "nio.numSelectorThreads nio.numWorkerThreads nio.directBufferBytes nio.shutdownTimeout
         netty.server.earlyDropSecureConnectionHandshakes commitProcessor.* watchManagerName watcherCleanThreadsNum
         watcherCleanThreshold watcherCleanIntervalInSeconds maxInProcessingDeadWatchers bitHashCacheSize
-        audit.impl.class admin.httpVersion controllerPort testingonly.* jmx.log4j.* jmx.* log.* root.logger
+        admin.httpVersion controllerPort testingonly.* jmx.log4j.* jmx.* log.* root.logger
         console.threshold tracelog.*"),
     (Place::Both, ADMIN, "admin.enableServer admin.serverAddress admin.serverPort admin.commandURL admin.idleTimeout
         admin.portUnification admin.forceHttps admin.needClientAuth admin.snapshot.enabled admin.restore.enabled
         admin.rateLimiterIntervalInMS IPAuthenticationProvider.usexforwardedfor"),
-    (Place::Both, AUDIT, "audit.enable"),
+    (Place::Both, Use::Read, "audit.enable audit.impl.class"),
     (Place::Both, SASL, "superUser superUser.* SASLAuthenticationProvider.superPassword letAnySaslUserDoX
         allowSaslFailedClients sasl.serverconfig kerberos.* security.auth_to_local kinit requireKerberosConfig
         server.realm"),

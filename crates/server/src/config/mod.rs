@@ -106,6 +106,8 @@ pub struct Config {
     pub record_bytes_max: usize,
     /// Requests in flight before sockets are no longer read.
     pub global_outstanding_limit: usize,
+    /// The audit log (`audit.enable`).
+    pub audit: bool,
     /// Turning clients away and slowing them down.
     pub throttle: Throttle,
     /// An orderly stop waits this long for writes under way (`request_throttler.shutdownTimeout`).
