@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-node", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab"]),
     ("ostler-client", &["ostler-model", "ostler-wire"]),
     ("ostler-bench", &["ostler-model", "ostler-wire", "ostler-client"]),
-    ("ostler-server", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-store", "ostler-node"]),
+    ("ostler-server", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab", "ostler-store", "ostler-node"]),
     ("ostler-differential", &["ostler-model", "ostler-wire", "ostler-client"]),
     (
         "ostler-cli",

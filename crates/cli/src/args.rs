@@ -1,5 +1,6 @@
 //! The command line and the environment.
 
+use crate::cluster::Cluster;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ostler_server::config::Inputs;
 use ostler_server::logging::LogFormat;
@@ -37,6 +38,9 @@ pub struct Args {
 pub enum Command {
     /// Run a server: on port 2181 with data in ./ostler-data, or as a configuration file says.
     Serve(Serve),
+    /// Run a whole ensemble on this machine.
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Load a server and measure throughput, latency and, with --pid, what an operation costs it.
     Bench(ostler_bench::Args),
 }

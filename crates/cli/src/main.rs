@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod cluster;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let args = Args::parse_from(rest);
     let mut inputs = match args.command {
         Some(Command::Bench(bench)) => return bench::run(&bench),
+        Some(Command::Cluster(cluster)) => return cluster::run(&cluster),
         Some(Command::Serve(serve)) => {
             ostler_server::logging::start(serve.log.format.into(), serve.log.level.into());
             serve.inputs()

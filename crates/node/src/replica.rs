@@ -69,6 +69,17 @@ pub struct ReplicaStats {
     pub expired: u64,
     /// Proposed and not yet applied.
     pub outstanding: usize,
+    /// As a leader: sizes of the records proposed.
+    pub proposal_bytes: Option<ProposalBytes>,
+}
+
+/// Sizes of proposals, bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the words of mntr")]
+pub struct ProposalBytes {
+    pub last: u64,
+    pub min: u64,
+    pub max: u64,
 }
 
 /// Sessions that expire together, for `dump`.

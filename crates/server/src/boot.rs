@@ -1,5 +1,7 @@
 //! From a configuration to a serving loop: directories, lock, recovery, threads, port (architecture.md section 5).
 
+mod member;
+
 use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::config::{Compression, Config, Loaded, Origin};
@@ -12,8 +14,8 @@ use crate::metrics::Metrics;
 use crate::progress::ProgressLine;
 use crate::purge_thread;
 use crate::signals::{self, StopFlag};
-use crate::snapshot_thread::Snapshots;
-use crate::turn::{LISTENER, Turns, WAKER};
+use crate::snapshot_thread::{Naming, Snapshots};
+use crate::turn::{LISTENER, Order, Turns, WAKER};
 use crate::words::{VERSION, Words};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
@@ -22,7 +24,7 @@ use ostler_store::{
     DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, SnapshotFormat,
     recover,
 };
-use ostler_tree::{Policy, Schemes, TreeConfig};
+use ostler_tree::{Policy, Schemes, Tree, TreeConfig};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ use tracing::{debug, info, warn};
 /// Apache numbers a standalone server 1 in session ids.
 const STANDALONE_SERVER_ID: u8 = 1;
 
-/// Runs a standalone server until SIGTERM or SIGINT.
+/// Runs a server until SIGTERM or SIGINT: alone, or as the member of an ensemble.
 ///
 /// # Errors
 /// It cannot start. (A log that cannot be written while it runs ends the process.)
@@ -70,39 +72,23 @@ fn run(loaded: Loaded, audit: Option<&AuditLog>) -> Result<(), ServerError> {
     );
     dirs.prepare(&RealDisk, config.snapshot.create_dirs).map_err(ServerError::DataDir)?;
     let lock = DirLock::acquire(&dirs).map_err(ServerError::DataDir)?;
-    // The port before the data: "address in use" should not take a recovery to find out.
-    let listener = config.listen.as_ref().map(listener::open).transpose()?;
-    let random = RandomState::new();
-    let seed = random.hash_one(1);
-    let tree_config = TreeConfig { seed, digest: config.snapshot.digest };
-    let started = Instant::now();
-    let Recovered { tree, facts } = recover_data(&config, &dirs, tree_config)?;
-    report_recovery(&facts, started.elapsed());
-
-    let clock = Clock::start();
-    let now = clock.now();
+    // The ports before the data: "address in use" should not take a recovery to find out.
+    let mut listener = config.listen.as_ref().map(listener::open).transpose()?;
     let poll = Poll::new().map_err(ServerError::system("make an epoll instance"))?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(ServerError::system("make an eventfd"))?;
     let doorbell = Arc::new(Doorbell::new(waker));
+    let random = RandomState::new();
+    let ground = Ground { config: &config, dirs: &dirs, poll: &poll, doorbell: &doorbell, random: &random };
+    let Started { tree, facts, clock, replica, shard, streams, order, snapshots } = match &config.ensemble {
+        None => alone(&ground)?,
+        Some(ensemble) => member::start(&ground, ensemble)?,
+    };
     let stop = StopFlag::default();
     signals::watch(stop.clone(), Arc::clone(&doorbell))?;
-    let log = Log::new(RealDisk, log_config(&config, &dirs, random.hash_one(2)));
-    let slow_sync = Duration::from_millis(config.log.slow_sync_ms);
-    let log = LogThread::start(log, tree.zxid(), config.log.batching, slow_sync, Arc::clone(&doorbell))?;
-    let bell = Arc::clone(&doorbell);
-    let mut snapshots = Snapshots::start(RealDisk, dirs.clone(), snapshot_format(&config), move || bell.ring())?;
     if config.purge.interval_hours > 0 {
         purge_thread::start(RealDisk, dirs.clone(), config.purge.retain, config.purge.interval_hours)?;
     }
-    // Apache writes a snapshot at every start. What was replayed is worth one; without that it would be the same again.
-    if facts.records > 0 {
-        snapshots.begin(&tree);
-    }
-    let node = Arc::new(node_config(&config, seed));
-    let replica = Replica::new(Arc::clone(&node), &tree, now);
-    let shard = Shard::new(node, 0, tree.zxid());
     let client_port = announce(&config, listener.as_ref())?;
-    let mut listener = listener;
     if let Some(listener) = &mut listener {
         let register = poll.registry().register(listener, LISTENER, Interest::READABLE);
         register.map_err(ServerError::system("watch the client port"))?;
@@ -117,9 +103,9 @@ fn run(loaded: Loaded, audit: Option<&AuditLog>) -> Result<(), ServerError> {
         client_port,
         shard,
         replica,
-        streams: vec![Stream::new()],
+        streams,
         tree,
-        log,
+        order,
         snapshots,
         words,
         metrics: first_metrics(&facts),
@@ -134,6 +120,69 @@ fn run(loaded: Loaded, audit: Option<&AuditLog>) -> Result<(), ServerError> {
     result
 }
 
+/// What a server of either kind starts from.
+struct Ground<'a> {
+    config: &'a Config,
+    dirs: &'a DataDirs,
+    poll: &'a Poll,
+    doorbell: &'a Arc<Doorbell>,
+    random: &'a RandomState,
+}
+
+impl Ground<'_> {
+    fn seed(&self) -> u64 {
+        self.random.hash_one(1)
+    }
+
+    fn log_config(&self) -> LogConfig {
+        log_config(self.config, self.dirs, self.random.hash_one(2))
+    }
+
+    fn tree_config(&self) -> TreeConfig {
+        TreeConfig { seed: self.seed(), digest: self.config.snapshot.digest }
+    }
+
+    fn snapshots(&self, naming: Naming) -> Result<Snapshots, ServerError> {
+        let bell = Arc::clone(self.doorbell);
+        Snapshots::start(self.dirs.clone(), snapshot_format(self.config), naming, move || bell.ring())
+    }
+}
+
+/// What the loop runs on.
+struct Started {
+    tree: Tree,
+    facts: RecoveryFacts,
+    clock: Clock,
+    replica: Replica,
+    shard: Shard,
+    streams: Vec<Stream>,
+    order: Order,
+    snapshots: Snapshots,
+}
+
+fn alone(ground: &Ground<'_>) -> Result<Started, ServerError> {
+    let Ground { config, dirs, doorbell, .. } = ground;
+    let started = Instant::now();
+    let options = recover_options(config, ground.tree_config());
+    let Recovered { tree, facts } =
+        recover(&RealDisk, dirs, &options, &mut progress_lines()).map_err(ServerError::Recovery)?;
+    report_recovery(&facts, started.elapsed());
+    let clock = Clock::start();
+    let log = Log::new(RealDisk, ground.log_config());
+    let slow_sync = Duration::from_millis(config.log.slow_sync_ms);
+    let log = LogThread::start(log, tree.zxid(), config.log.batching, slow_sync, Arc::clone(doorbell))?;
+    let mut snapshots = ground.snapshots(Naming::AtOnce)?;
+    // Apache writes a snapshot at every start. What was replayed is worth one; without that it would be the same again.
+    if facts.records > 0 {
+        snapshots.begin(&tree);
+    }
+    let node = Arc::new(node_config(config, STANDALONE_SERVER_ID, ground.seed()));
+    let replica = Replica::new(Arc::clone(&node), &tree, clock.now());
+    let shard = Shard::new(node, 0, tree.zxid());
+    let (streams, order) = (vec![Stream::new()], Order::Alone(log));
+    Ok(Started { tree, facts, clock, replica, shard, streams, order, snapshots })
+}
+
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -146,24 +195,27 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-fn recover_data(config: &Config, dirs: &DataDirs, tree: TreeConfig) -> Result<Recovered, ServerError> {
-    let options = RecoverOptions {
+fn recover_options(config: &Config, tree: TreeConfig) -> RecoverOptions {
+    RecoverOptions {
         length_max: config.record_bytes_max,
         trust_empty: config.snapshot.trust_empty,
         autocreate: config.snapshot.create_db,
         accept_gap: config.snapshot.accept_gap,
         format: snapshot_format(config),
         ..RecoverOptions::new(tree)
-    };
+    }
+}
+
+/// A line now and then while much is read.
+fn progress_lines() -> impl FnMut(Progress) {
     let begin = Instant::now();
     let mut line = ProgressLine::default();
-    let mut progress = |progress: Progress| {
+    move |progress: Progress| {
         if let Some(text) = line.due(begin.elapsed(), &progress) {
             let Progress { nodes, records, bytes, bytes_total } = progress;
             info!(nodes, records, bytes, bytes_total, "{text}");
         }
-    };
-    recover(&RealDisk, dirs, &options, &mut progress).map_err(ServerError::Recovery)
+    }
 }
 
 fn report_recovery(facts: &RecoveryFacts, took: Duration) {
@@ -229,7 +281,7 @@ fn snapshot_format(config: &Config) -> SnapshotFormat {
     }
 }
 
-fn node_config(config: &Config, seed: u64) -> NodeConfig {
+fn node_config(config: &Config, server_id: u8, seed: u64) -> NodeConfig {
     let schemes = Schemes {
         ip: true,
         digest: config.auth.digest,
@@ -237,7 +289,7 @@ fn node_config(config: &Config, seed: u64) -> NodeConfig {
         ..Schemes::default()
     };
     NodeConfig {
-        server_id: STANDALONE_SERVER_ID,
+        server_id,
         tick_time_ms: config.tick_time_ms as u64,
         min_session_timeout_ms: config.min_session_timeout_ms,
         max_session_timeout_ms: config.max_session_timeout_ms,
@@ -248,7 +300,7 @@ fn node_config(config: &Config, seed: u64) -> NodeConfig {
             enforce_quota: config.enforce_quota,
             reconfig_enabled: config.reconfig_enabled,
             close_session_paths: config.log.close_session_paths,
-            standalone: true,
+            standalone: config.ensemble.is_none(),
             schemes,
             txn_bytes_max: config.record_bytes_max,
         },

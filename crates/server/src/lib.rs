@@ -17,6 +17,7 @@ mod listener;
 mod log_thread;
 pub mod logging;
 mod metrics;
+mod peers;
 mod progress;
 mod purge_thread;
 mod signals;

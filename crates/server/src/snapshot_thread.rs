@@ -2,12 +2,13 @@
 //! writes and names the file (storage.md section 4.3, rules.md section 3).
 //!
 //! The loop never waits: while the thread is behind by [`CHUNKS_MAX`] chunks, the walk pauses. The tree of a standalone
-//! server contains only what is durable in the log, so that a finished snapshot may be named at once.
+//! server contains only what is durable in the log, so that a finished snapshot may be named at once. A member's is named
+//! by its disk thread, in order with everything else that changes the history (rules.md 1.6).
 
 use crate::error::ServerError;
 use ostler_model::{Zxid, limits};
 use ostler_store::{
-    DataDirs, Disk, SealedSnapshot, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
+    DataDirs, RealDisk, SealedSnapshot, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
 };
 use ostler_tree::{Tree, Walk};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -35,8 +36,35 @@ pub struct SnapshotDone {
     pub nodes: u64,
     /// From the first step of the walk to the name.
     pub took_ms: u64,
-    /// Length of the file, or why there is none.
-    pub result: Result<u64, StoreError>,
+    /// What became of the file, or why there is none.
+    pub result: Result<Finished, StoreError>,
+}
+
+/// A snapshot on disk.
+#[derive(Debug)]
+pub enum Finished {
+    /// Named; its length.
+    Named(u64),
+    /// To be named by whoever orders the history.
+    Unnamed(Written),
+}
+
+/// A snapshot without a name.
+#[derive(Debug)]
+pub struct Written {
+    /// Whole and durable.
+    pub snapshot: SealedSnapshot<RealDisk>,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Who names snapshots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// The snapshot thread, at once.
+    AtOnce,
+    /// Somebody else.
+    Later,
 }
 
 /// A snapshot under way.
@@ -63,7 +91,9 @@ enum Stage {
 /// The loop's end of the snapshot thread, and the walk.
 pub struct Snapshots {
     to_thread: Option<SyncSender<Message>>,
-    from_thread: Receiver<Result<u64, StoreError>>,
+    from_thread: Receiver<Result<Finished, StoreError>>,
+    /// Results to come of snapshots that nobody wants any more.
+    unwanted: usize,
     thread: Option<JoinHandle<()>>,
     running: Option<Running>,
 }
@@ -73,19 +103,19 @@ impl Snapshots {
     ///
     /// # Errors
     /// The system refuses a thread.
-    pub fn start<D: Disk>(
-        disk: D,
+    pub fn start(
         dirs: DataDirs,
         format: SnapshotFormat,
+        naming: Naming,
         wake: impl Fn() + Send + 'static,
     ) -> Result<Snapshots, ServerError> {
         let (to_thread, messages) = sync_channel(CHUNKS_MAX);
         let (results, from_thread) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("snapshot".to_owned())
-            .spawn(move || write_files(&disk, &dirs, format, &messages, &results, wake))
+            .spawn(move || write_files(&dirs, format, naming, &messages, &results, wake))
             .map_err(ServerError::system("start the snapshot thread"))?;
-        Ok(Snapshots { to_thread: Some(to_thread), from_thread, thread: Some(thread), running: None })
+        Ok(Snapshots { to_thread: Some(to_thread), from_thread, unwanted: 0, thread: Some(thread), running: None })
     }
 
     /// True while one is under way.
@@ -95,20 +125,24 @@ impl Snapshots {
 
     /// Begins one of the tree as it is now.
     pub fn begin(&mut self, tree: &Tree) {
+        self.begin_as(tree, tree.zxid());
+    }
+
+    /// Gives up the one under way; its file is overwritten or thrown away.
+    pub fn abort(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let ended = running.stage == Stage::Writing && running.unsent.is_none();
+        self.unwanted += usize::from(ended);
+    }
+
+    /// As [`Snapshots::begin`], under another name: the zxid that the leader gave to what the tree contains.
+    pub fn begin_as(&mut self, tree: &Tree, zxid: Zxid) {
         assert!(self.running.is_none(), "one snapshot at a time");
         let walk = tree.walk();
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
         encode_snapshot_start(&mut chunk, &walk);
-        self.running = Some(Running {
-            zxid: walk.zxid,
-            walk,
-            started: Instant::now(),
-            nodes: 0,
-            chunk,
-            unsent: None,
-            stage: Stage::Walking,
-        });
-        let zxid = self.running.as_ref().map_or(Zxid::ZERO, |running| running.zxid);
+        self.running =
+            Some(Running { zxid, walk, started: Instant::now(), nodes: 0, chunk, unsent: None, stage: Stage::Walking });
         self.send(Message::Start(zxid));
     }
 
@@ -140,7 +174,8 @@ impl Snapshots {
             }
             Stage::Ending => {
                 running.stage = Stage::Writing;
-                self.send(Message::End(tree.zxid(), tree.digest()));
+                let end = tree.zxid().max(running.zxid);
+                self.send(Message::End(end, tree.digest()));
                 false
             }
             Stage::Writing => false,
@@ -165,10 +200,18 @@ impl Snapshots {
 
     /// The snapshot that ended since the last call.
     pub fn finished(&mut self) -> Option<SnapshotDone> {
-        let result = match self.from_thread.try_recv() {
-            Ok(result) => result,
-            Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => panic!("the snapshot thread is gone"),
+        let result = loop {
+            match self.from_thread.try_recv() {
+                Ok(Ok(Finished::Unnamed(unwanted))) if self.unwanted > 0 => {
+                    self.unwanted -= 1;
+                    // It has no name, so that nobody reads it; the next start removes what cannot be removed now.
+                    let _ = unwanted.snapshot.discard();
+                }
+                Ok(_) if self.unwanted > 0 => self.unwanted -= 1,
+                Ok(result) => break result,
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => panic!("the snapshot thread is gone"),
+            }
         };
         let running = self.running.take()?;
         Some(SnapshotDone {
@@ -189,23 +232,27 @@ impl Snapshots {
     }
 }
 
-fn write_files<D: Disk>(
-    disk: &D,
+fn write_files(
     dirs: &DataDirs,
     format: SnapshotFormat,
+    naming: Naming,
     messages: &Receiver<Message>,
-    results: &SyncSender<Result<u64, StoreError>>,
+    results: &SyncSender<Result<Finished, StoreError>>,
     wake: impl Fn(),
 ) {
-    let mut file: Option<SnapshotFile<D>> = None;
+    let mut file: Option<SnapshotFile<RealDisk>> = None;
     while let Ok(message) = messages.recv() {
         let outcome = match (message, file.take()) {
-            (Message::Start(zxid), _) => SnapshotFile::create(disk, dirs, zxid, format).map(|open| file = Some(open)),
+            (Message::Start(zxid), _) => {
+                SnapshotFile::create(&RealDisk, dirs, zxid, format).map(|open| file = Some(open))
+            }
             (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
             (Message::End(zxid, digest), Some(open)) => {
-                open.seal(zxid, digest).and_then(SealedSnapshot::publish).map(|bytes| {
-                    report(results, Ok(bytes));
-                })
+                let finish = |snapshot: SealedSnapshot<RealDisk>| match naming {
+                    Naming::AtOnce => snapshot.publish().map(Finished::Named),
+                    Naming::Later => Ok(Finished::Unnamed(Written { bytes: snapshot.bytes(), snapshot })),
+                };
+                open.seal(zxid, digest).and_then(finish).map(|finished| report(results, Ok(finished)))
             }
             // What was on its way when a snapshot failed, up to the next start.
             (Message::Chunk(_) | Message::End(..), None) => Ok(()),
@@ -218,7 +265,7 @@ fn write_files<D: Disk>(
     }
 }
 
-fn report(results: &SyncSender<Result<u64, StoreError>>, result: Result<u64, StoreError>) {
+fn report(results: &SyncSender<Result<Finished, StoreError>>, result: Result<Finished, StoreError>) {
     // Nobody listens only when the server stops.
     let _ = results.send(result);
 }

@@ -12,13 +12,14 @@ use crate::events::EventLog;
 use crate::listener::{self, ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, Accepted};
 use crate::log_thread::LogThread;
 use crate::metrics::Metrics;
+use crate::peers::{Context, FIRST_PEER_TOKEN, Peers};
 use crate::signals::StopFlag;
-use crate::snapshot_thread::Snapshots;
+use crate::snapshot_thread::{Finished, Snapshots};
 use crate::sockets::{READ_BYTES, ReadResult, Sockets};
 use crate::words::{Answer, DIGEST_INTERVAL, Scene, Words};
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
-use ostler_node::{Append, AuditRecord, ConnId, ConnStatus, NodeEvent, Now, Outbox, Replica, Shard, Stream};
+use ostler_node::{Append, AuditRecord, ConnId, ConnStatus, NodeEvent, Now, Outbox, Parts, Replica, Shard, Stream};
 use ostler_tree::Tree;
 use std::io;
 use std::sync::Arc;
@@ -34,6 +35,14 @@ const EVENTS_MAX: usize = 1_024;
 /// Calls of apply in one turn before sockets are served again.
 const APPLIES_PER_TURN: usize = 16;
 
+/// Where the order of writes comes from.
+pub enum Order {
+    /// This server alone: what is durable is committed.
+    Alone(LogThread),
+    /// An ensemble.
+    Member(Box<Peers>),
+}
+
 /// Everything the loop owns.
 pub struct Turns {
     pub(crate) config: Config,
@@ -47,7 +56,7 @@ pub struct Turns {
     pub(crate) replica: Replica,
     pub(crate) streams: Vec<Stream>,
     pub(crate) tree: Tree,
-    pub(crate) log: LogThread,
+    pub(crate) order: Order,
     pub(crate) snapshots: Snapshots,
     pub(crate) words: Words,
     pub(crate) metrics: Metrics,
@@ -132,7 +141,10 @@ impl Turns {
             || desk.accepting
             || self.shard.has_work()
             || desk.sockets.has_to_read()
-            || self.log.synced() > self.tree.zxid();
+            || match &self.order {
+                Order::Alone(log) => log.synced() > self.tree.zxid(),
+                Order::Member(peers) => peers.has_work(),
+            };
         let timeout = if urgent { Some(Duration::ZERO) } else { self.timeout(desk, until) };
         let result = self.poll.poll(events, timeout);
         self.doorbell.up();
@@ -145,17 +157,26 @@ impl Turns {
     }
 
     fn timeout(&self, desk: &Desk, until: Option<u64>) -> Option<Duration> {
-        let deadlines = [self.shard.next_deadline(), self.replica.next_deadline(), desk.accept_again_ms, until];
+        let peers = match &self.order {
+            Order::Alone(_) => None,
+            Order::Member(peers) => peers.next_deadline(),
+        };
+        let deadlines = [self.shard.next_deadline(), self.replica.next_deadline(), desk.accept_again_ms, until, peers];
         let next = deadlines.into_iter().flatten().min()?;
         // One more, because the clock cuts off parts of milliseconds: waking early would mean turning in vain.
         Some(Duration::from_millis((next + 1).saturating_sub(self.clock.now().mono_ms)))
     }
 
-    fn notice(&self, desk: &mut Desk, events: &Events) {
+    fn notice(&mut self, desk: &mut Desk, events: &Events) {
         for event in events {
             match event.token() {
                 LISTENER => desk.accepting = true,
                 WAKER => {}
+                Token(token) if token >= FIRST_PEER_TOKEN => {
+                    if let Order::Member(peers) = &mut self.order {
+                        peers.ready(event);
+                    }
+                }
                 _ => desk.writable.extend(desk.sockets.ready(event)),
             }
         }
@@ -248,10 +269,17 @@ impl Turns {
 
     /// Shard, replica, log, apply; then the shard again, so that replies to writes leave in this turn.
     fn work(&mut self, desk: &mut Desk, now: Now) {
+        self.with_peers(desk, now, Peers::turn);
         desk.more = self.turn_shard(desk, now);
-        self.replica.synced(self.log.synced());
+        if let Order::Alone(log) = &self.order {
+            self.replica.synced(log.synced());
+        }
+        self.with_peers(desk, now, Peers::run);
         for round in 0.. {
             let applied = self.replica.apply(now, &mut self.tree, &mut self.streams);
+            if applied.txns > 0 {
+                self.with_peers(desk, now, |peers, parts, context| peers.applied(parts, context, applied));
+            }
             if !self.streams[0].is_empty() {
                 desk.more |= self.turn_shard(desk, now);
             }
@@ -267,12 +295,30 @@ impl Turns {
         if !self.streams[0].is_empty() {
             desk.more |= self.turn_shard(desk, now);
         }
-        desk.appends.append(&mut self.replica.take_appends());
-        self.note_digests(&desk.appends);
-        self.log.push(&mut desk.appends);
+        if let Order::Alone(log) = &self.order {
+            desk.appends.append(&mut self.replica.take_appends());
+            note_digests(&self.config, &mut self.words, &desk.appends);
+            log.push(&mut desk.appends);
+        }
+        // What the last turn of the shard and expiry asked for.
+        self.with_peers(desk, now, Peers::run);
         self.snapshot(desk);
         for event in self.shard.take_events().into_iter().chain(self.replica.take_events()) {
             self.events.log(now, &event, &mut self.metrics);
+        }
+    }
+
+    /// Lets a member of an ensemble do something with the parts it shares with this loop.
+    fn with_peers(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        call: impl FnOnce(&mut Peers, &mut Parts<'_>, &mut Context<'_>),
+    ) {
+        let Turns { order, poll, snapshots, tree, replica, streams, .. } = self;
+        if let Order::Member(peers) = order {
+            let mut context = Context { registry: poll.registry(), snapshots, buffer: &mut desk.buffer };
+            call(peers, &mut Parts { now, tree, replica, streams }, &mut context);
         }
     }
 
@@ -296,6 +342,10 @@ impl Turns {
 
     fn answer_words(&mut self, desk: &mut Desk, now: Now) {
         for command in desk.outbox.commands.drain(..) {
+            let (log, peers) = match &self.order {
+                Order::Alone(log) => (Some(log), None),
+                Order::Member(peers) => (None, Some(&**peers)),
+            };
             let mut scene = Scene {
                 config: &self.config,
                 client_port: self.client_port,
@@ -304,7 +354,8 @@ impl Turns {
                 shard: &mut self.shard,
                 replica: &mut self.replica,
                 tree: &self.tree,
-                log: &self.log,
+                log,
+                peers,
                 metrics: &mut self.metrics,
             };
             let text = match self.words.answer(command.word, command.argument, &mut scene) {
@@ -315,21 +366,12 @@ impl Turns {
         }
     }
 
-    /// The digest of a record stands in its last 8 bytes, except in error transactions (type -1 in bytes 28 to 31).
-    fn note_digests(&mut self, appends: &[Append]) {
-        if !self.config.snapshot.digest {
-            return;
-        }
-        for append in appends.iter().filter(|append| append.zxid.0 % DIGEST_INTERVAL == 0) {
-            let error = append.record.get(28..32) == Some(&[0xff; 4]);
-            if let (false, Some(digest)) = (error, append.record.last_chunk::<8>()) {
-                self.words.note_digest(append.zxid.0, i64::from_be_bytes(*digest));
-            }
-        }
-    }
-
     fn snapshot(&mut self, desk: &mut Desk) {
-        if self.log.take_snapshot_due() {
+        let due = match &mut self.order {
+            Order::Alone(log) => log.take_snapshot_due(),
+            Order::Member(peers) => peers.take_snapshot_due(),
+        };
+        if due {
             if self.snapshots.is_running() {
                 warn!("Too busy to snap, skipping");
             } else {
@@ -342,7 +384,17 @@ impl Turns {
         desk.more |= self.snapshots.step(&self.tree);
         if let Some(done) = self.snapshots.finished() {
             match done.result {
-                Ok(bytes) => {
+                Ok(finished) => {
+                    let bytes = match finished {
+                        Finished::Named(bytes) => bytes,
+                        Finished::Unnamed(written) => {
+                            let bytes = written.bytes;
+                            if let Order::Member(peers) = &mut self.order {
+                                peers.snapshot_written(written);
+                            }
+                            bytes
+                        }
+                    };
                     self.metrics.snapshottime.add(done.took_ms);
                     let (zxid, nodes, took_ms) = (done.zxid, done.nodes, done.took_ms);
                     info!(%zxid, nodes, bytes, took_ms, "Snapshot taken in {took_ms} ms");
@@ -385,8 +437,24 @@ impl Turns {
     fn finish(mut self, desk: &mut Desk) {
         self.shard.close_all();
         self.write(desk);
-        self.log.stop();
+        match self.order {
+            Order::Alone(log) => log.stop(),
+            Order::Member(mut peers) => peers.stop(),
+        }
         self.snapshots.stop();
         info!(zxid = %self.tree.zxid(), "stopped");
+    }
+}
+
+/// The digest of a record stands in its last 8 bytes, except in error transactions (type -1 in bytes 28 to 31).
+fn note_digests(config: &Config, words: &mut Words, appends: &[Append]) {
+    if !config.snapshot.digest {
+        return;
+    }
+    for append in appends.iter().filter(|append| append.zxid.0 % DIGEST_INTERVAL == 0) {
+        let error = append.record.get(28..32) == Some(&[0xff; 4]);
+        if let (false, Some(digest)) = (error, append.record.last_chunk::<8>()) {
+            words.note_digest(append.zxid.0, i64::from_be_bytes(*digest));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! From a checked request to a transaction with a zxid, a record for the log and a place in the window.
 
-use super::{Append, Outbound, Proposed, Replica, Role};
+use super::{Append, Outbound, ProposalBytes, Proposed, Replica, Role};
 use crate::{Now, Origin};
 use ostler_model::{AuthIds, Request, SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::{Caller, Prepared, Tree};
@@ -50,7 +50,12 @@ impl Replica {
         self.last_proposed = header.zxid;
         self.stats.proposed += 1;
         match self.role {
-            Role::Leader => self.outbound.push(Outbound::Propose { zxid: header.zxid, record }),
+            Role::Leader => {
+                let last = record.len() as u64;
+                let (min, max) = self.stats.proposal_bytes.map_or((last, last), |before| (before.min, before.max));
+                self.stats.proposal_bytes = Some(ProposalBytes { last, min: min.min(last), max: max.max(last) });
+                self.outbound.push(Outbound::Propose { zxid: header.zxid, record });
+            }
             _ => self.appends.push(Append { zxid: header.zxid, record }),
         }
         self.window.push_back(Proposed { header, txn, digest, origin });

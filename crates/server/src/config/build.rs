@@ -1,9 +1,10 @@
 //! From the inputs of the process to a checked [`Config`].
 
+use super::servers::Servers;
 use super::values::{Source, Values};
 use super::{
-    Auth, Compression, Config, ConfigError, Containers, EXIT_FAILURE, Listen, Loaded, Log, Notice, Origin, Purge,
-    Snapshot, Whitelist, servers, throttle,
+    Auth, Compression, Config, ConfigError, Containers, EXIT_FAILURE, EnsembleConfig, Listen, Loaded, Log, Notice,
+    Origin, Purge, Snapshot, Whitelist, servers, throttle,
 };
 use crate::batching::Batching;
 use ostler_model::{Member, limits};
@@ -135,11 +136,18 @@ fn build(values: &mut Values, origin: Origin, inputs: &Inputs) -> Result<Config,
     }
     let (min_session_timeout_ms, max_session_timeout_ms) = session_timeouts(values, tick_time_ms)?;
     let standalone_enabled = values.flag("standaloneEnabled", true)?;
-    let member = servers::single(values, standalone_enabled)?;
+    let (member, ensemble) = match servers::servers(values, standalone_enabled)? {
+        Servers::Alone(member) => (member, None),
+        Servers::Several(members) => {
+            let ensemble = EnsembleConfig::read(values, members, &data_dir)?;
+            (ensemble.members.member(ensemble.me).cloned(), Some(ensemble))
+        }
+    };
     let frame_bytes_max = values.lenient_long("jute.maxbuffer", limits::FRAME_BYTES_MAX as i64).max(0) as usize;
     let extra = values.lenient_long("jute.maxbuffer.extrasize", frame_bytes_max as i64).max(1024) as usize;
     Ok(Config {
         listen: listen(values, member.as_ref())?,
+        ensemble,
         origin,
         data_dir,
         data_log_dir,

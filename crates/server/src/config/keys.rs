@@ -87,8 +87,9 @@ const TABLE: &[(Place, Use, &str)] = &[
     (Place::File, Use::Read, "dataDir dataLogDir clientPort clientPortAddress clientPortListenBacklog tickTime
         maxClientCnxns minSessionTimeout maxSessionTimeout standaloneEnabled reconfigEnabled peerType electionAlg
         dynamicConfigFile server.* group.* weight.* group* weight* autopurge.snapRetainCount autopurge.purgeInterval
-        metricsProvider.className secureClientPort secureClientPortAddress initLimit syncLimit"),
-    (Place::File, Use::Ensemble, "connectToLearnerMasterLimit quorumListenOnAllIPs oraclePath syncEnabled
+        metricsProvider.className secureClientPort secureClientPortAddress initLimit syncLimit
+        connectToLearnerMasterLimit quorumListenOnAllIPs"),
+    (Place::File, Use::Ensemble, "oraclePath syncEnabled
         observerMasterPort sslQuorum portUnification sslQuorumReloadCertFiles quorum.auth.enableSasl
         quorum.auth.serverRequireSasl quorum.auth.learnerRequireSasl quorum.auth.learner.saslLoginContext
         quorum.auth.server.saslLoginContext quorum.auth.kerberos.servicePrincipal"),
@@ -102,7 +103,8 @@ const TABLE: &[(Place, Use, &str)] = &[
     (Place::File, Use::Java, "jvm.pause.monitor jvm.pause.info-threshold.ms jvm.pause.warn-threshold.ms
         jvm.pause.sleep.time.ms"),
 
-    (Place::Both, Use::Read, "preAllocSize snapCount snapSizeLimitInKb txnLogSizeLimitInKb forceSync
+    (Place::Both, Use::Read, "commitLogCount cnxTimeout fastleader.minNotificationInterval
+        fastleader.maxNotificationInterval forceSnapshotSync preAllocSize snapCount snapSizeLimitInKb txnLogSizeLimitInKb forceSync
         fsync.warningthresholdms maxBatchSize flushDelay maxWriteQueuePollTime datadir.autocreate db.autocreate snapshot.trust.empty
         snapshot.compression.method digest.enabled closeSessionTxn.enabled serializeLastProcessedZxid.enabled
         extendedTypesEnabled globalOutstandingLimit maxCnxns 4lw.commands.whitelist enforceQuota skipACL
@@ -110,11 +112,11 @@ const TABLE: &[(Place, Use, &str)] = &[
         DigestAuthenticationProvider.enabled DigestAuthenticationProvider.superDigest
         DigestAuthenticationProvider.digestAlg enforce.auth.enabled enforce.auth.schemes ensembleAuthName
         sessionRequireClientSASLAuth authProvider.* serverCnxnFactory intBufferStartingSizeBytes"),
-    (Place::Both, Use::Ensemble, "enableEagerACLCheck commitLogCount snapshotSizeFactor leaderServes tcpKeepAlive cnxTimeout
-        quorumCnxnTimeoutMs electionPortBindRetry fastleader.minNotificationInterval
-        fastleader.maxNotificationInterval leader.maxTimeToWaitForEpoch leader.maxConcurrentSnapSyncs
+    (Place::Both, Use::Ensemble, "enableEagerACLCheck snapshotSizeFactor leaderServes tcpKeepAlive
+        quorumCnxnTimeoutMs electionPortBindRetry
+        leader.maxTimeToWaitForEpoch leader.maxConcurrentSnapSyncs
         leader.maxConcurrentDiffSyncs leaderConnectDelayDuringRetryMs leader.closeSocketAsync
-        learner.closeSocketAsync learner.asyncSending leader.ackLoggingFrequency forceSnapshotSync
+        learner.closeSocketAsync learner.asyncSending leader.ackLoggingFrequency
         observer.reconnectDelayMs observer.election.DelayMs observerMaster.sizeLimit observer.syncEnabled
         follower.skipLearnerRequestToNextProcessor forward_learner_requests_to_commit_processor_disabled"),
     (Place::Both, Use::Read, "request_throttle_max_requests request_throttle_drop_stale request_stale_latency_check

@@ -5,6 +5,7 @@
 //! are what an operator should hear although the server starts.
 
 mod build;
+mod ensemble;
 mod keys;
 mod number;
 mod servers;
@@ -12,6 +13,7 @@ mod throttle;
 mod values;
 
 pub use build::Inputs;
+pub use ensemble::EnsembleConfig;
 pub use throttle::Throttle;
 
 use crate::batching::Batching;
@@ -75,7 +77,7 @@ pub enum Origin {
     Arguments,
 }
 
-/// A standalone server's configuration, checked. Field names follow Apache's settings.
+/// A server's configuration, checked. Field names follow Apache's settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Where it comes from.
@@ -86,6 +88,8 @@ pub struct Config {
     pub data_log_dir: PathBuf,
     /// Where clients connect. Without it nobody can, which Apache allows too.
     pub listen: Option<Listen>,
+    /// The ensemble it is a member of; `None`: it is alone.
+    pub ensemble: Option<EnsembleConfig>,
     /// Length of the tick, to which expiry is rounded.
     pub tick_time_ms: i32,
     /// Session time-outs are clamped to this and the next.

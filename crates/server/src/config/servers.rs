@@ -23,34 +23,34 @@ fn refused(place: String, error: &EnsembleError) -> ConfigError {
     ConfigError::at(place, error.to_string(), error.hint())
 }
 
-/// Decides whether this is one server or an ensemble, and refuses the latter. Returns the single member, if there is
-/// a line for it.
+/// What the server lines make of this server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Servers {
+    /// It is alone; with the one line there may be for it.
+    Alone(Option<Member>),
+    /// It is a member of an ensemble.
+    Several(Ensemble),
+}
+
+/// Decides whether this is one server or an ensemble.
 ///
 /// # Errors
-/// An ensemble, or a list that Apache refuses too.
-pub fn single(values: &mut Values, standalone_enabled: bool) -> Result<Option<Member>, ConfigError> {
+/// A list that Apache refuses too.
+pub fn servers(values: &mut Values, standalone_enabled: bool) -> Result<Servers, ConfigError> {
     let ensemble = ensemble(values)?;
     check_groups(values, &ensemble)?;
     let first = ensemble.members().first();
     let place = first.map_or("server.N".to_owned(), |member| values.place(&format!("server.{}", member.id)));
     ensemble.check_roles(standalone_enabled).map_err(|error| refused(place.clone(), &error))?;
-    let Some(voter) = ensemble.voters().next() else { return Ok(None) };
+    let Some(voter) = ensemble.voters().next() else { return Ok(Servers::Alone(None)) };
     if ensemble.is_distributed(standalone_enabled) {
-        return Err(ConfigError::at(
-            place,
-            format!(
-                "this is an ensemble of {} servers, and this version runs a single server only",
-                ensemble.members().len()
-            ),
-            "to run one server on its own, remove all server.N lines (and standaloneEnabled=false); for an ensemble \
-             keep Apache ZooKeeper for now",
-        ));
+        return Ok(Servers::Several(ensemble));
     }
     values.notices.push(Notice::warn(
         format!("{place}: Invalid configuration, only one server specified (ignoring)"),
         "running standalone; remove the server line to silence this",
     ));
-    Ok(ensemble.member(voter).cloned())
+    Ok(Servers::Alone(ensemble.member(voter).cloned()))
 }
 
 fn check_groups(values: &Values, ensemble: &Ensemble) -> Result<(), ConfigError> {

@@ -1,6 +1,6 @@
 //! The answers about the server itself: `conf`, `dirs`, `envi`, `srvr`, `stat`, `mntr`.
 
-use super::{Scene, VERSION};
+use super::{Scene, VERSION, ensemble};
 use crate::config::Config;
 use crate::log_thread::LogFigures;
 use crate::metrics::{Figures, Metrics, average};
@@ -9,22 +9,28 @@ use ostler_tree::Tree;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// `conf` of a standalone server.
-pub fn conf(config: &Config, client_port: i32) -> String {
+/// `conf`.
+pub fn conf(scene: &Scene<'_>) -> String {
+    let (config, client_port) = (scene.config, scene.client_port);
     let (data, log) = version_dirs(config);
     let (data_size, log_size) = (dir_bytes(&data), dir_bytes(&log));
     let backlog = config.listen.as_ref().map_or(-1, |listen| listen.backlog);
-    format!(
+    let server_id = config.ensemble.as_ref().map_or(0, |ensemble| ensemble.me.0);
+    let mut out = format!(
         "clientPort={client_port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_size}\ndataLogDir={}\n\
          dataLogSize={log_size}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
-         clientPortListenBacklog={backlog}\nserverId=0\n",
+         clientPortListenBacklog={backlog}\nserverId={server_id}\n",
         data.display(),
         log.display(),
         config.tick_time_ms,
         config.max_client_cnxns,
         config.min_session_timeout_ms,
         config.max_session_timeout_ms
-    )
+    );
+    if let (Some(settings), Some(peers)) = (&config.ensemble, scene.peers) {
+        out.push_str(&ensemble::conf(settings, peers));
+    }
+    out
 }
 
 /// `dirs`.
@@ -93,7 +99,7 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
     let _ = write!(
         out,
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {}\n\
-         Mode: standalone\nNode count: {}\n",
+         Mode: {}\nNode count: {}\n{}",
         stats.latency_ms.min,
         average(stats.latency_ms.sum, stats.latency_ms.count),
         stats.latency_ms.max,
@@ -101,8 +107,10 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
         stats.packets_sent,
         stats.connections,
         stats.outstanding,
-        scene.tree.zxid(),
-        node_count(scene.tree)
+        ensemble::zxid(scene),
+        ensemble::mode(scene.peers),
+        node_count(scene.tree),
+        ensemble::proposal_sizes(scene)
     );
     out
 }
@@ -111,7 +119,8 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
 pub fn monitor(scene: &Scene<'_>) -> String {
     let stats = scene.shard.stats();
     let replica = scene.replica.stats();
-    let mut out = format!("zk_version\t{VERSION}\nzk_server_state\tstandalone\n");
+    let mut out = format!("zk_version\t{VERSION}\nzk_server_state\t{}\n", ensemble::mode(scene.peers));
+    out.push_str(&ensemble::monitor(scene));
     let mut gauge = |name: &str, value: u64| {
         let _ = writeln!(out, "zk_{name}\t{value}");
     };
@@ -183,7 +192,7 @@ fn figures(scene: &Scene<'_>) -> Figures {
     figures.counter("prep_processor_request_queued", replica.received);
     figures.counter("sync_processor_request_queued", replica.proposed);
     figures.distribution("propagation_latency", scene.replica.propagation());
-    log_figures(&scene.log.figures(false), &mut figures);
+    log_figures(&scene.log_figures(false), &mut figures);
     figures
 }
 

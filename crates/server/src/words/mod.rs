@@ -3,6 +3,7 @@
 //! The shard recognises a word in the place of a handshake; the loop asks [`Words::answer`] for the text. Everything
 //! here only reads, except the resets.
 
+mod ensemble;
 mod info;
 mod people;
 
@@ -10,8 +11,9 @@ pub use info::environment;
 
 use crate::config::{Config, Whitelist};
 use crate::date;
-use crate::log_thread::LogThread;
+use crate::log_thread::{LogFigures, LogThread};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use ostler_node::{Now, Replica, Shard};
 use ostler_tree::Tree;
 use std::collections::VecDeque;
@@ -52,10 +54,23 @@ pub struct Scene<'a> {
     pub replica: &'a mut Replica,
     /// The tree.
     pub tree: &'a Tree,
-    /// The transaction log.
-    pub log: &'a LogThread,
+    /// The transaction log of a standalone server.
+    pub log: Option<&'a LogThread>,
+    /// The ensemble, for a member of one.
+    pub peers: Option<&'a Peers>,
     /// The counters.
     pub metrics: &'a mut Metrics,
+}
+
+impl Scene<'_> {
+    /// What the thread measured that writes the log; `reset` clears it.
+    fn log_figures(&self, reset: bool) -> LogFigures {
+        match (self.log, self.peers) {
+            (Some(log), _) => log.figures(reset),
+            (None, Some(peers)) => peers.log_figures(reset),
+            (None, None) => LogFigures::default(),
+        }
+    }
 }
 
 /// An answer that is not a text.
@@ -100,9 +115,12 @@ impl Words {
         if !self.allows(word) {
             return Answer::Text(format!("{word} is not executed because it is not in the whitelist.\n"));
         }
+        if ensemble::is_refused(word, scene.peers) {
+            return Answer::Text(ensemble::NOT_SERVING.to_owned());
+        }
         let text = match word {
             "ruok" => "imok".to_owned(),
-            "isro" => "rw".to_owned(),
+            "isro" => ensemble::is_read_only(scene.peers).to_owned(),
             "gtmk" => self.trace_mask.to_string(),
             "stmk" => match argument {
                 Some(mask) => {
@@ -114,7 +132,7 @@ impl Words {
             "srst" => {
                 scene.shard.reset_stats();
                 scene.replica.reset_stats();
-                scene.log.figures(true);
+                scene.log_figures(true);
                 *scene.metrics = Metrics::default();
                 "Server stats reset.\n".to_owned()
             }
@@ -123,7 +141,7 @@ impl Words {
                 "Connection stats reset.\n".to_owned()
             }
             "dirs" => info::dirs(scene.config),
-            "conf" => info::conf(scene.config, scene.client_port),
+            "conf" => info::conf(scene),
             "envi" => environment(),
             "hash" => self.hash(),
             "srvr" => info::server(scene, None),

@@ -218,6 +218,11 @@ impl<D: Disk> SealedSnapshot<D> {
         self.disk.remove(&unfinished).map_err(StoreError::io("remove", &unfinished))
     }
 
+    /// Length of the file, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.len
+    }
+
     /// The zxid of its name.
     pub fn zxid(&self) -> Zxid {
         self.zxid
