@@ -229,8 +229,8 @@ fn invalid_files_are_refused_in_apaches_words_with_the_place_and_a_hint() {
         ("server.1=h:1:2:observer", "Observers w/o participants is an invalid configuration"),
         ("server.1=h:1:2\nserver.2=h:3:4:observer", "Observers w/o quorum is an invalid configuration"),
         ("server.x=h:1:2", "For input string: \"x\""),
-        ("server.1=h:1:2\nserver.2=h:3:4\nserver.3=h:5:6", "ensemble of 3 servers"),
-        ("server.1=h:1:2\nstandaloneEnabled=false", "ensemble of 1 servers"),
+        ("server.1=h:1:2\nserver.2=h:3:4\nserver.3=h:5:6", "myid file is missing"),
+        ("server.1=h:1:2\nstandaloneEnabled=false", "myid file is missing"),
         ("server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1\ngroup.2=1:2", "Server 1is in multiple groups"),
         ("server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1", "Server 2is not in a group"),
         ("server.1=h:1:2;2999", "client address for this server (id = 1) in static config file is 2181"),
@@ -395,4 +395,35 @@ fn group_commit_settings() {
 #[test]
 fn last_of_duplicate_keys_wins() {
     assert_eq!(good("tickTime=1000\ntickTime=1500").tick_time_ms, 1500);
+}
+
+#[test]
+fn the_member_of_an_ensemble_is_known_by_its_myid() {
+    let dir = std::env::temp_dir().join(format!("ostler-myid-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let load = |myid: &str, more: &str| {
+        std::fs::write(dir.join("myid"), myid).unwrap();
+        let text = format!(
+            "dataDir={}\nserver.1=a:2888:3888;2182\nserver.2=b:2888:3888\nserver.3=c:2888:3888:observer\n{more}",
+            dir.display()
+        );
+        load_with(&text, |_| ()).map(|loaded| loaded.config)
+    };
+    let limits = "initLimit=10\nsyncLimit=5\nconnectToLearnerMasterLimit=3\ncnxTimeout=1000\n";
+    let config = load("1\n", limits).unwrap();
+    let ensemble = config.ensemble.unwrap();
+    assert_eq!((ensemble.me.0, ensemble.init_limit, ensemble.sync_limit, ensemble.connect_limit), (1, 10, 5, 3));
+    assert_eq!((ensemble.connect_timeout_ms, ensemble.commit_log_count), (1_000, 500));
+    assert_eq!((ensemble.members.voters().count(), ensemble.members.observers().count()), (2, 1));
+    assert_eq!(config.listen.unwrap().port, 2182, "the client part of its own line");
+    for (myid, more, expected) in [
+        ("4", limits, "My id 4 not in the peer list"),
+        ("one", limits, "serverid one is not a number"),
+        ("2", "syncLimit=5\n", "initLimit is not set"),
+        ("2", "initLimit=5\n", "syncLimit is not set"),
+    ] {
+        let error = load(myid, more).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("hint: "), "{error}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
 }
