@@ -27,6 +27,7 @@
 mod candidate;
 mod count;
 mod decide;
+mod doubt;
 
 pub(crate) use candidate::{Candidate, Decided, Decision, Voting};
 
@@ -36,6 +37,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use candidate::UNTRUSTED;
 use count::{Heard, Votes};
+use doubt::Support;
 use ostler_model::{ServerId, Zxid};
 
 /// The version of the messages we send: with epoch and ensemble.
@@ -55,6 +57,8 @@ pub(crate) struct Election {
     state: PeerState,
     /// The vote that settled the last election, as told to those who ask; the own candidacy before the first.
     settled: Option<Settled>,
+    /// Who stands by that, since then.
+    support: Support,
     /// Voters whose election link is known to be down: nothing can come from them before `peer_up`.
     down: BTreeSet<ServerId>,
     /// Present if and only if `state` is Looking and an election was started.
@@ -108,6 +112,7 @@ impl Election {
             round: 0,
             state: PeerState::Looking,
             settled: None,
+            support: Support::default(),
             down: BTreeSet::new(),
             looking: None,
         }
@@ -144,6 +149,7 @@ impl Election {
         self.looking = None;
         self.state = state;
         self.settled = Some(Settled { vote: Vote { leader, zxid, peer_epoch: -1 }, round: -1 });
+        self.support = Support::default();
     }
 
     fn begin(
@@ -187,9 +193,14 @@ impl Election {
         if from == self.me {
             return None;
         }
+        self.down.remove(&from);
         let counts = configs.is_voter(from) || self.quirks.count_observers;
         self.answer(from, n, configs, effects);
-        if self.looking.is_none() || !counts || !configs.is_voter(n.vote.leader) {
+        if self.looking.is_none() {
+            self.hear_afterwards(from, n, configs);
+            return None;
+        }
+        if !counts || !configs.is_voter(n.vote.leader) {
             return None;
         }
         match n.state {

@@ -2,9 +2,11 @@
 
 use super::candidate::UNTRUSTED;
 use super::count::{Heard, Votes};
-use super::{Decided, Decision, Election, Settled, Voting};
+use super::doubt::Support;
+use super::{Decided, Decision, Election, Settled, VERSION, Voting};
 use crate::configs::Configs;
 use crate::{Effect, Notification, PeerState, Trace, Vote};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use ostler_model::ServerId;
 
@@ -70,7 +72,7 @@ impl Election {
         looking.elsewhere.record(from, probe, quirks);
         agreed |=
             looking.elsewhere.are_quorum(&probe, configs, quirks) && confirmed(&looking.elsewhere, &looking.elsewhere);
-        let decided = if agreed { self.decide(n.vote, n.round, effects) } else { None };
+        let decided = if agreed { self.decide(n.vote, n.round, configs, effects) } else { None };
         decided.or_else(|| self.count(now_ms, configs, effects))
     }
 
@@ -89,12 +91,12 @@ impl Election {
         let nobody_missing =
             configs.voters().into_iter().all(|id| received.agrees(id, &probe) || self.down.contains(&id))
                 && configs.is_quorum(&self.quirks, |id| received.agrees(id, &probe) && !self.down.contains(&id));
-        if over || (self.finalize_early && nobody_missing) { self.decide(vote, round, effects) } else { None }
+        if over || (self.finalize_early && nobody_missing) { self.decide(vote, round, configs, effects) } else { None }
     }
 
     /// Ends the election, unless it would make a leader of a server that must not lead: one without a vote, or with a
     /// data directory that may have lost something.
-    fn decide(&mut self, vote: Vote, round: i64, effects: &mut Vec<Effect>) -> Option<Decided> {
+    fn decide(&mut self, vote: Vote, round: i64, configs: &Configs, effects: &mut Vec<Effect>) -> Option<Decided> {
         let looking = self.looking.as_ref()?;
         let leads = vote.leader == self.me;
         if leads && !looking.may_vote() {
@@ -105,6 +107,14 @@ impl Election {
             Voting::Observer => (PeerState::Observing, Decision::Observe(vote.leader)),
             Voting::Voter | Voting::Unlisted => (PeerState::Following, Decision::Follow(vote.leader)),
         };
+        let (while_looking, afterwards) = (Heard::looking(vote, round), Heard { vote, round, state, version: VERSION });
+        let has_agreed = |server: &ServerId| {
+            looking.received.agrees(*server, &while_looking)
+                || looking.received.agrees(*server, &afterwards)
+                || looking.elsewhere.agrees(*server, &afterwards)
+        };
+        let backers = configs.voters().into_iter().filter(has_agreed).collect();
+        self.support = Support { backers: Some(backers), doubters: BTreeSet::new() };
         self.looking = None;
         self.state = state;
         self.round = round;

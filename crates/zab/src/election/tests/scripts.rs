@@ -178,6 +178,12 @@ impl Script {
                     && (!keyed.contains_key("round") || election.round() == wanted.round);
                 check(holds, format!("it votes {vote:?}, round {}", election.round()))
             }
+            [server, stands @ ("forsaken" | "stands"), linked @ ..] => {
+                let linked: Vec<ServerId> = linked.iter().skip(1).map(|peer| id(peer)).collect();
+                let forsaken =
+                    network.election(id(server)).is_forsaken(&network.configs, |peer| linked.contains(&peer));
+                check(forsaken == (*stands == "forsaken"), format!("forsaken is {forsaken}"))
+            }
             ["nothing"] => check(network.under_way.is_empty(), format!("under way: {:?}", network.under_way)),
             ["nothing", from, "->", to] => {
                 let (from, to) = (id(from), id(to));
