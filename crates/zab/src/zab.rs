@@ -40,8 +40,16 @@ struct Running {
     election: Election,
     role: Role,
     /// Connections to the quorum port while this server looks for a leader: if it becomes that itself, they need not
-    /// come again (DEV-19). With what they said.
-    waiting: BTreeMap<LinkId, Option<Message>>,
+    /// come again (DEV-19).
+    waiting: BTreeMap<LinkId, Waiting>,
+}
+
+/// A learner that believes that this server leads, and may be right soon.
+#[derive(Debug)]
+struct Waiting {
+    said: Option<Message>,
+    /// If this server does not lead by then, the learner shall look again: it may be the one whose vote is missing.
+    until_ms: u64,
 }
 
 #[derive(Debug)]
@@ -97,7 +105,7 @@ impl Zab {
         let role = match &running.role {
             Role::Leading(leader) => Some(leader.next_deadline()),
             Role::Learning(learner) => Some(learner.next_deadline()),
-            Role::Looking | Role::Leaving => None,
+            Role::Looking | Role::Leaving => running.waiting.values().map(|waiting| waiting.until_ms).min(),
         };
         running.election.next_deadline().into_iter().chain(role).min().filter(|at_ms| *at_ms < u64::MAX)
     }
@@ -185,8 +193,8 @@ impl Running {
             Role::Learning(learner) => learner.received(&mut self.state, link, message),
             Role::Looking | Role::Leaving => {
                 // It has introduced itself, and has nothing more to say before it is answered.
-                if let Some(said) = self.waiting.get_mut(&link)
-                    && said.replace(message).is_some()
+                if let Some(waiting) = self.waiting.get_mut(&link)
+                    && waiting.said.replace(message).is_some()
                 {
                     self.waiting.remove(&link);
                     self.state.close(link, CloseWhy::Protocol);
@@ -200,7 +208,10 @@ impl Running {
         match &mut self.role {
             Role::Leading(leader) => leader.link_up(&self.state, link),
             Role::Looking | Role::Leaving if self.waiting.len() < WAITING_MAX => {
-                self.waiting.insert(link, None);
+                // Whoever counted the same votes decides within this time.
+                let Settings { finalize_ms, notification_min_ms, .. } = self.state.settings;
+                let until_ms = self.state.now_ms.saturating_add(4 * finalize_ms + notification_min_ms);
+                self.waiting.insert(link, Waiting { said: None, until_ms });
             }
             Role::Looking | Role::Leaving | Role::Learning(_) => self.state.close(link, CloseWhy::NotLeading),
         }
@@ -229,7 +240,17 @@ impl Running {
         match &mut self.role {
             Role::Leading(leader) => leader.tick(&mut self.state),
             Role::Learning(learner) => learner.tick(&self.state),
-            Role::Looking | Role::Leaving => Ok(()),
+            Role::Looking | Role::Leaving => {
+                let State { now_ms, effects, .. } = &mut self.state;
+                self.waiting.retain(|link, waiting| {
+                    let stays = waiting.until_ms > *now_ms;
+                    if !stays {
+                        effects.push(Effect::CloseLink { link: *link, why: CloseWhy::NotLeading });
+                    }
+                    stays
+                });
+                Ok(())
+            }
         }
     }
 
@@ -245,8 +266,29 @@ impl Running {
         }
     }
 
+    /// The leadership that was elected will not come about (DEV-14).
+    fn forsaken(&self) -> Option<RoleEnd> {
+        let configs = &self.state.configs;
+        match &self.role {
+            Role::Leading(leader) if leader.stage() != Stage::Broadcast => {
+                let is_linked = |server| leader.has_introduced(server);
+                self.election.is_forsaken(configs, is_linked).then_some(RoleEnd::Deserted)
+            }
+            Role::Learning(learner) if learner.phase() <= Phase::Introduced => {
+                self.election.is_forsaken(configs, |_| false).then_some(RoleEnd::LeaderLost)
+            }
+            _ => None,
+        }
+    }
+
     /// What became possible by the last event.
     fn settle(&mut self) {
+        if let Some(epoch) = self.state.established.take() {
+            self.election.established(epoch);
+        }
+        if let Some(why) = self.forsaken() {
+            self.leave(why);
+        }
         match &mut self.role {
             Role::Leading(leader) => {
                 leader.synchronise_ready(&mut self.state);
@@ -312,8 +354,8 @@ impl Running {
             Decision::Lead => {
                 let links = waiting.keys().copied().collect();
                 self.role = Role::Leading(Box::new(Leader::enter(state, links)));
-                for (link, said) in waiting {
-                    if let Some(message) = said {
+                for (link, waiting) in waiting {
+                    if let Some(message) = waiting.said {
                         self.take(Event::Received { link, message });
                     }
                 }

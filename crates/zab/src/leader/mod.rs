@@ -187,6 +187,11 @@ impl Leader {
         state.configs.is_quorum(&state.settings.quirks, |server| server == me || has(server))
     }
 
+    /// True if this server has said that it follows.
+    pub(crate) fn has_introduced(&self, server: ServerId) -> bool {
+        self.links.values().any(|link| link.server == Some(server))
+    }
+
     pub(crate) fn next_deadline(&self) -> u64 {
         let links = self.links.values().map(|link| link.close_at_ms).min().unwrap_or(u64::MAX);
         let stage = if self.stage == Stage::Broadcast { u64::MAX } else { self.stage_until_ms };
