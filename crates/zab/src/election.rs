@@ -29,13 +29,12 @@ mod count;
 mod decide;
 mod doubt;
 
-pub(crate) use candidate::{Candidate, Decided, Decision, Voting};
+pub(crate) use candidate::{Candidate, Decided, Decision, UNTRUSTED, Voting};
 
 use crate::configs::Configs;
 use crate::{Effect, Notification, PeerState, Quirks, Settings, Trace, Vote};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use candidate::UNTRUSTED;
 use count::{Heard, Votes};
 use doubt::Support;
 use ostler_model::{ServerId, Zxid};
@@ -88,6 +87,9 @@ struct Looking {
     repeat_at_ms: u64,
     /// Set while a quorum has the proposal: when waiting for a better one is over.
     finalize_at_ms: Option<u64>,
+    /// Voters that had settled when they were asked: they heard the proposal and did not count it. If they begin to look
+    /// in the same round, they must be told again.
+    settled_before: BTreeSet<ServerId>,
     /// What was answered in this period: the other's round, the own vote and round. Bounded by the number of
     /// connections.
     answered: BTreeMap<ServerId, (i64, Vote, i64)>,
@@ -174,6 +176,7 @@ impl Election {
             pause_ms: self.notification_min_ms,
             repeat_at_ms: 0,
             finalize_at_ms: None,
+            settled_before: BTreeSet::new(),
             answered: BTreeMap::new(),
         });
         effects.push(Effect::Trace(Trace::ElectionStarted { round: self.round, vote: initial }));
@@ -286,19 +289,21 @@ impl Election {
     }
 
     /// Answers whoever looks (E§4.3): strangers at once, voters of an older round with the proposal or, when this
-    /// server has settled, all of them.
+    /// server has settled, all of them. Beyond Apache's rules a server that looks also tells its proposal to those that
+    /// cannot know it, having begun to look after it was sent: else they would wait for its repetition.
     fn answer(&mut self, from: ServerId, n: &Notification, configs: &Configs, effects: &mut Vec<Effect>) {
         if n.state != PeerState::Looking {
             return;
         }
         let (vote, round) = (self.vote(), self.round);
         if let Some(looking) = &mut self.looking {
-            let outdated = n.round < round && looking.voting == Voting::Voter;
-            if configs.is_voter(from) && !outdated {
+            let outdated = n.round < round || (n.round == round && vote.beats(&n.vote));
+            let missed = looking.settled_before.remove(&from);
+            if configs.is_voter(from) && (looking.voting != Voting::Voter || !(outdated || missed)) {
                 return;
             }
             let said = (n.round, vote, round);
-            if looking.answered.insert(from, said) == Some(said) {
+            if looking.answered.insert(from, said) == Some(said) && !missed {
                 return;
             }
         }

@@ -98,4 +98,10 @@ pub struct Quirks {
     pub leader_unconfirmed: bool,
     /// BUG-38: the first vote of a server in a round stays, later ones are ignored.
     pub first_vote_stays: bool,
+    /// BUG-23: a server that lost its disk counts in the quorum that promises an epoch.
+    pub count_untrusted: bool,
+    /// DEV-9: a learner whose tree differs from the leader's goes on from its own log.
+    pub trust_diverged: bool,
+    /// BUG-32: nobody gives up before the time is over.
+    pub wait_for_deserters: bool,
 }

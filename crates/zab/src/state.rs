@@ -63,6 +63,9 @@ pub(crate) struct State {
     pub(crate) configs: Configs,
     /// The log or the tree cannot be trusted or cut: only a whole tree of the leader helps (DEV-10).
     pub(crate) needs_snapshot: bool,
+    /// Roles of a learner in a row that found their leader and did not come to serve: each makes the next one wait
+    /// longer before it connects (BUG-42).
+    pub(crate) fruitless: u32,
     /// Nothing was asked of the disk since its last fence. True at boot and while this server looks for a leader.
     pub(crate) is_at_rest: bool,
     /// Set by a role that is established, for the election: what its votes name from now on (E§8.4).
@@ -88,6 +91,7 @@ impl State {
             truncating: None,
             configs: Configs::new(boot.committed, boot.last_seen),
             needs_snapshot: false,
+            fruitless: 0,
             is_at_rest: true,
             established: None,
         }

@@ -239,7 +239,7 @@ impl Running {
         self.elect(&Event::Tick);
         match &mut self.role {
             Role::Leading(leader) => leader.tick(&mut self.state),
-            Role::Learning(learner) => learner.tick(&self.state),
+            Role::Learning(learner) => learner.tick(&mut self.state),
             Role::Looking | Role::Leaving => {
                 let State { now_ms, effects, .. } = &mut self.state;
                 self.waiting.retain(|link, waiting| {
@@ -270,6 +270,7 @@ impl Running {
     fn forsaken(&self) -> Option<RoleEnd> {
         let configs = &self.state.configs;
         match &self.role {
+            _ if self.state.settings.quirks.wait_for_deserters => None,
             Role::Leading(leader) if leader.stage() != Stage::Broadcast => {
                 let is_linked = |server| leader.has_introduced(server);
                 self.election.is_forsaken(configs, is_linked).then_some(RoleEnd::Deserted)

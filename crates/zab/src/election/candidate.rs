@@ -4,7 +4,7 @@ use crate::Vote;
 use ostler_model::{ServerId, Zxid};
 
 /// What a voter says whose data directory is not trusted (E§4.6).
-pub(super) const UNTRUSTED: Zxid = Zxid(-1);
+pub(crate) const UNTRUSTED: Zxid = Zxid(-1);
 
 /// If and how this server takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

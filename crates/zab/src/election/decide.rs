@@ -70,6 +70,7 @@ impl Election {
             looking.received.forget(from);
         }
         looking.elsewhere.record(from, probe, quirks);
+        looking.settled_before.insert(from);
         agreed |=
             looking.elsewhere.are_quorum(&probe, configs, quirks) && confirmed(&looking.elsewhere, &looking.elsewhere);
         let decided = if agreed { self.decide(n.vote, n.round, configs, effects) } else { None };

@@ -2,6 +2,7 @@
 
 use super::link::Introduction;
 use super::{Leader, LinkStage, Stage, Step};
+use crate::election::UNTRUSTED;
 use crate::state::State;
 use crate::{CloseWhy, DiskOp, Epochs, LinkId, Message, Trace};
 use ostler_model::Zxid;
@@ -115,7 +116,10 @@ impl Leader {
                 self.drop_link(state, id, CloseWhy::Ahead);
                 return Ok(());
             }
-            if state.configs.committed.is_voter(server) || state.settings.quirks.count_observers {
+            // The promise of a disk that may have lost something says nothing about what was committed (BUG-23).
+            let is_trusted = last != UNTRUSTED || state.settings.quirks.count_untrusted;
+            let is_voter = state.configs.committed.is_voter(server) || state.settings.quirks.count_observers;
+            if is_trusted && is_voter {
                 self.promised.insert(server);
             }
         }

@@ -74,6 +74,10 @@ pub(crate) struct Learner {
     acked: Zxid,
     /// UPTODATE came, and the tree is not there yet.
     is_up_to_date: bool,
+    /// The leader was told that only a tree helps.
+    has_asked_for_tree: bool,
+    /// When it connects, if not at once.
+    dial_at_ms: Option<u64>,
     /// How often this role connected.
     dials: u32,
 }
@@ -101,14 +105,19 @@ impl Learner {
             committed: Zxid::ZERO,
             acked: Zxid::ZERO,
             is_up_to_date: false,
+            has_asked_for_tree: false,
+            dial_at_ms: None,
             dials: 0,
         };
-        learner.dial(state);
+        learner.dial_in_time(state);
         learner
     }
 
     /// Nothing was heard of the leader for its time (E§11.3).
-    pub(crate) fn tick(&self, state: &State) -> Step {
+    pub(crate) fn tick(&mut self, state: &mut State) -> Step {
+        if self.dial_at_ms.is_some_and(|at_ms| at_ms <= state.now_ms) {
+            self.dial(state);
+        }
         if state.now_ms < self.give_up_at_ms {
             return Ok(());
         }
@@ -116,7 +125,7 @@ impl Learner {
     }
 
     pub(crate) fn next_deadline(&self) -> u64 {
-        self.give_up_at_ms
+        self.dial_at_ms.unwrap_or(self.give_up_at_ms)
     }
 
     /// Something was heard, or the own part took its time.
@@ -227,8 +236,10 @@ impl Learner {
     }
 
     pub(crate) fn leave(&mut self, state: &mut State) {
-        if self.phase == Phase::Active {
-            state.emit(Effect::StopServing);
+        match self.phase {
+            Phase::Active => state.emit(Effect::StopServing),
+            Phase::Dialing => {}
+            _ => state.fruitless = state.fruitless.saturating_add(1),
         }
         if let Some(link) = self.link.take() {
             state.close(link, CloseWhy::RoleEnded);

@@ -14,9 +14,14 @@ impl Learner {
     pub(super) fn on_diff(&mut self, state: &mut State) -> Step {
         let last = state.history.last();
         state.trace(Trace::SyncStarted { leader: self.leader, with: SyncKind::Diff, zxid: last });
-        if state.needs_snapshot && state.epochs.accepted == self.epoch && last > Zxid::ZERO && self.dials > 1 {
-            // The leader has nothing to send a tree of, and what it has we cannot join.
-            return self.refuse(state, CloseWhy::Protocol);
+        if state.needs_snapshot && last > Zxid::ZERO && !state.settings.quirks.trust_diverged {
+            // Only who has promised the epoch before can say that only a tree helps: the next connection does. If that was
+            // said, the leader has nothing to send a tree of, and what it has we cannot join.
+            return if self.has_asked_for_tree {
+                self.refuse(state, CloseWhy::Protocol)
+            } else {
+                self.dial_for_tree(state)
+            };
         }
         self.follow_from(state, last);
         Ok(())
@@ -41,7 +46,7 @@ impl Learner {
             state.needs_snapshot = true;
             return self.refuse(state, CloseWhy::Protocol);
         }
-        if !state.history.contains(zxid) {
+        if state.needs_snapshot || !state.history.contains(zxid) {
             state.needs_snapshot = true;
             return self.dial_for_tree(state);
         }
@@ -184,6 +189,7 @@ impl Learner {
             return;
         }
         self.phase = Phase::Active;
+        state.fruitless = 0;
         self.rearm(state);
         state.floor = self.committed;
         state.established = Some(self.epoch);
