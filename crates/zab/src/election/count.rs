@@ -68,6 +68,11 @@ impl Votes {
         self.0.get(&server).is_some_and(|heard| heard.agrees(probe))
     }
 
+    /// True if this server has settled on this leader: no other vote of it will come.
+    pub(super) fn has_settled_on(&self, server: ServerId, leader: ServerId) -> bool {
+        self.0.get(&server).is_some_and(|heard| heard.state != PeerState::Looking && heard.vote.leader == leader)
+    }
+
     /// True if the votes that agree are a quorum of the ensemble in force and, if there is a newer one, of that too.
     pub(super) fn are_quorum(&self, probe: &Heard, configs: &Configs, quirks: Quirks) -> bool {
         configs.is_quorum(&quirks, |server| self.agrees(server, probe))

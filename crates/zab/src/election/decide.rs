@@ -88,10 +88,10 @@ impl Election {
         }
         let over = *looking.finalize_at_ms.get_or_insert(now_ms.saturating_add(self.finalize_ms)) <= now_ms;
         let received = &looking.received;
+        let is_in = |id| received.agrees(id, &probe) || received.has_settled_on(id, vote.leader);
         // A vote of somebody who is gone since is no reason to hurry: alone with it, this server would lead nobody.
-        let nobody_missing =
-            configs.voters().into_iter().all(|id| received.agrees(id, &probe) || self.down.contains(&id))
-                && configs.is_quorum(&self.quirks, |id| received.agrees(id, &probe) && !self.down.contains(&id));
+        let nobody_missing = configs.voters().into_iter().all(|id| is_in(id) || self.down.contains(&id))
+            && configs.is_quorum(&self.quirks, |id| is_in(id) && !self.down.contains(&id));
         if over || (self.finalize_early && nobody_missing) { self.decide(vote, round, configs, effects) } else { None }
     }
 
