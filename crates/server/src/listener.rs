@@ -96,3 +96,43 @@ pub fn accept(listener: &TcpListener, keep_alive: bool) -> Accepted {
 fn plain(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn accepted_connections_have_the_options_asked_for() {
+        for keep_alive in [false, true] {
+            let listen = Listen { host: Some("127.0.0.1".to_owned()), port: 0, backlog: -1 };
+            let listener = open(&listen).unwrap();
+            let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let end = Instant::now() + Duration::from_secs(30);
+            let (stream, peer) = loop {
+                match accept(&listener, keep_alive) {
+                    Accepted::Connection(stream, peer) => break (stream, peer),
+                    Accepted::Nobody if Instant::now() < end => std::thread::yield_now(),
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert!(peer.ip().is_loopback() && stream.nodelay().unwrap());
+            assert_eq!(SockRef::from(&stream).keepalive().unwrap(), keep_alive);
+        }
+    }
+
+    #[test]
+    fn an_address_in_use_is_told_from_one_that_is_not_there() {
+        let listen = |host: &str, port| Listen { host: Some(host.to_owned()), port, backlog: 1 };
+        let first = open(&listen("127.0.0.1", 0)).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let text = open(&listen("127.0.0.1", port)).unwrap_err().to_string();
+        assert!(
+            text.contains(&format!("127.0.0.1:{port}")) && text.contains("another process listens there"),
+            "{text}"
+        );
+        // Reserved for documentation, so no machine has it.
+        let text = open(&listen("192.0.2.1", 0)).unwrap_err().to_string();
+        assert!(text.contains("does not have that address"), "{text}");
+    }
+}

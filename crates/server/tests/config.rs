@@ -303,6 +303,16 @@ fn unknown_and_foreign_keys_are_reported() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().any(|line| line.contains("does not have TLS") && line.contains("ssl.trustStore.location")));
     assert_eq!(warnings("admin.enableServer=false\naudit.enable=false\nlocalSessionsEnabled=false"), [""; 0]);
+    for (text, feature) in [
+        ("superUser=x\nkerberos.removeHostFromPrincipal=true\njava.security.auth.login.config=/j", "SASL"),
+        ("admin.serverPort=1\nadmin.commandURL=/c", "the admin server"),
+        ("metricsProvider.httpPort=7000\nmetricsProvider.httpHost=h", "the Prometheus endpoint"),
+    ] {
+        let found = warnings(text);
+        assert!(found.len() == 1 && found[0].contains(&format!("does not have {feature} yet")), "{found:?}");
+        assert!(text.lines().all(|line| found[0].contains(line.split('=').next().unwrap())), "{found:?}");
+    }
+    assert_eq!(warnings("serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory"), [""; 0]);
     // Names that only the documentation knows.
     let found = warnings("requestThrottleLimit=10");
     assert!(found[0].contains("requestThrottleLimit is read as request_throttle_max_requests"), "{found:?}");
