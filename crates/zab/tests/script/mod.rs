@@ -114,6 +114,10 @@ impl Script {
                 stage.step(id(other), Event::LinkDown { link });
                 stage.conns.remove(&link);
             }
+            ["full", from, "->", to] => {
+                let link = stage.conn_between(id(from), id(to)).ok_or("they are not connected")?;
+                stage.step(id(from), Event::PipeFull { link });
+            }
             ["cut", one, other] => {
                 let (one, other) = (id(one), id(other));
                 stage.cut.insert((one.min(other), one.max(other)));
