@@ -117,6 +117,10 @@ class Server:
 
     def start(self, wait_s=180, detach=False):
         """Starts the process and returns when it serves. Raises Failed with the end of its log otherwise."""
+        return self.launch(detach).wait_serving(wait_s)
+
+    def launch(self, detach=False):
+        """Starts the process. A member of an ensemble serves only when others are there: see wait_serving."""
         os.makedirs(self.dir, exist_ok=True)
         os.makedirs(self.data, exist_ok=True)
         with open(os.path.join(self.dir, "zoo.cfg"), "w") as f:
@@ -127,8 +131,19 @@ class Server:
         self.pid = self.process.pid
         with open(os.path.join(self.dir, "server.pid"), "w") as f:
             f.write("%d\n" % self.pid)
+        return self
+
+    def mode(self):
+        """What it says it is: standalone, leader, follower, observer; "" if it serves nobody."""
+        for line in four_letters(self.port, "srvr").splitlines():
+            if line.startswith("Mode: "):
+                return line[len("Mode: "):]
+        return ""
+
+    def wait_serving(self, wait_s=180):
+        """Returns when it serves. Raises Failed with the end of its log otherwise."""
         end = time.monotonic() + wait_s
-        while "Mode:" not in four_letters(self.port, "srvr"):
+        while not self.mode():
             if self.process.poll() is not None:
                 raise Failed("%s ended with code %d at start\n%s" % (self.kind, self.process.returncode, self.log_end()))
             if time.monotonic() > end:
