@@ -16,8 +16,9 @@ pub struct Made {
     /// A path with a generated name may come back.
     pub sequential: bool,
     /// Apache checks the writes behind this one while it is pending against a state that never was (we: against the
-    /// state it leaves), so nothing stands behind it in a pipeline: setACL (the old ACL counts until the commit), and
-    /// createContainer with an ephemeral mode (the container counts as ephemeral until the commit).
+    /// state it leaves), so nothing stands behind it in a pipeline: setACL (the old ACL counts until the commit),
+    /// createContainer with an ephemeral mode (the container counts as ephemeral until the commit), and a multi given
+    /// up half-way (what it would have changed counts until its error is committed).
     pub last: bool,
 }
 
@@ -154,6 +155,7 @@ impl Generator {
         if self.rng.permille(35) {
             self.damage(&mut made.frame);
         }
+        made.last |= hazards::leaves_changes_pending(&made.frame);
         made
     }
 

@@ -6,6 +6,7 @@ use crate::report;
 use crate::side::{Key, Side};
 use ostler_model::{Create, CreateOp, Delete, MultiOp, OpCode, Request, SetData, Text};
 use ostler_wire::client::{FrameWriter, ReplyHeader, RequestHeader, decode_request};
+use ostler_wire::jute::DecodeError;
 use std::io;
 use std::net::SocketAddr;
 
@@ -34,6 +35,24 @@ pub fn refused(frame: &[u8]) -> Option<&'static str> {
             MultiOp::Check(_) | MultiOp::Refused(_) => None,
         }),
         _ => None,
+    }
+}
+
+/// True for a multi that Apache gives up half-way over a null path or a null ACL id: it forgets to take back what the
+/// operations before had made pending, so that writes behind it are checked against a state that never was.
+pub fn leaves_changes_pending(frame: &[u8]) -> bool {
+    let Some(Ok((header, body))) = frame.get(4..).map(RequestHeader::split) else { return false };
+    if header.op != OpCode::Multi.code() {
+        return false;
+    }
+    let has_null_id = |op: &MultiOp<'_>| match op {
+        MultiOp::Create(create) => create.acl.iter().flatten().any(|entry| entry.id.is_none()),
+        _ => false,
+    };
+    match decode_request(OpCode::Multi, body, LENGTH_MAX) {
+        Ok(Request::Multi(ops)) => ops.iter().any(has_null_id),
+        Err(DecodeError::Null) => true,
+        _ => false,
     }
 }
 
@@ -186,5 +205,47 @@ fn put(f: &mut FrameWriter<'_>, case: &Case) {
         }
         OpCode::Delete => f.int(-1),
         _ => f.bool(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A multi of a setData and whatever `more` adds.
+    fn multi(more: impl FnOnce(&mut FrameWriter<'_>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut f = FrameWriter::request(&mut out, RequestHeader { xid: 1, op: OpCode::Multi.code() });
+        f.multi_header(OpCode::SetData.code(), false, -1);
+        f.text(Some("/a"));
+        f.buffer(None);
+        f.int(-1);
+        more(&mut f);
+        f.multi_header(-1, true, -1);
+        f.finish();
+        out
+    }
+
+    #[test]
+    fn multis_that_apache_gives_up_half_way() {
+        let create = |id: Option<&'static str>| {
+            multi(move |f| {
+                f.multi_header(OpCode::Create.code(), false, -1);
+                f.text(Some("/b"));
+                f.buffer(None);
+                f.vector(Some(&[()]), |f, ()| f.acl_entry(31, Some("ip"), id));
+                f.int(0);
+            })
+        };
+        let delete = |path: Option<&'static str>| {
+            multi(move |f| {
+                f.multi_header(OpCode::Delete.code(), false, -1);
+                f.text(path);
+                f.int(-1);
+            })
+        };
+        assert!(leaves_changes_pending(&create(None)) && leaves_changes_pending(&delete(None)));
+        assert!(!leaves_changes_pending(&create(Some("1.2.3.4"))) && !leaves_changes_pending(&delete(Some("/"))));
+        assert!(!leaves_changes_pending(&multi(|_| ())) && !leaves_changes_pending(&[]));
     }
 }

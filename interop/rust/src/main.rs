@@ -104,7 +104,7 @@ async fn main() {
     check("session state and close", session_state()).await;
     check("resumed session", resumed()).await;
     check("lost connection keeps session, watches and auth", lost()).await;
-    check("expired session", expired()).await;
+    check("a session that was closed is told as expired", expired()).await;
     check("pipelined requests", pipelined()).await;
     std::process::exit(i32::from(FAILED.load(Ordering::Relaxed) > 0));
 }

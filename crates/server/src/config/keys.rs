@@ -60,10 +60,14 @@ pub fn renamed(name: &str) -> Option<&'static str> {
 /// The known key that `name` was probably meant to be.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let wanted = name.strip_prefix("zookeeper.").unwrap_or(name).to_lowercase();
-    let known = TABLE.iter().flat_map(|(_, _, names)| names.split_whitespace()).filter(|known| !known.contains('*'));
+    let length = wanted.chars().count();
+    let distance_max = length.div_ceil(3);
+    // The difference of the lengths is a lower bound: most names, and all nonsense, need no closer look.
+    let known = TABLE.iter().flat_map(|(_, _, names)| names.split_whitespace());
+    let known = known.filter(|known| !known.contains('*') && known.len().abs_diff(length) <= distance_max);
     let (distance, best) =
         known.map(|known| (distance(&wanted, &known.to_lowercase()), known)).min_by_key(|&(distance, _)| distance)?;
-    (distance <= wanted.chars().count().div_ceil(3)).then_some(best)
+    (distance <= distance_max).then_some(best)
 }
 
 /// Levenshtein's distance.

@@ -12,6 +12,8 @@ pub fn zoo_cfg(bytes: &[u8], file: &Path) {
     }
     // Most random files lack what every file needs.
     for begin in [&b""[..], b"dataDir=/d\nclientPort=2181\n"] {
+        // A new file each time: replacing the contents of one makes some file systems wait for the disk.
+        let _ = std::fs::remove_file(file);
         std::fs::write(file, [begin, bytes].concat()).expect("the directory for temporary files can be written");
         let inputs = Inputs { file: Some(file.to_owned()), ..Inputs::default() };
         let loaded = Config::load(&inputs);

@@ -54,6 +54,8 @@ fn recover_twice(disk: &FaultyDisk) {
             assert_eq!(first.tree.zxid(), again.tree.zxid());
             assert_eq!(first.tree.digest(), again.tree.digest());
             assert_eq!(first.tree.node_count(), again.tree.node_count());
+            // Without a hole there is nothing more to accept.
+            return;
         }
     }
 }
