@@ -56,7 +56,10 @@ final class JavaOperations {
         Checks.equal(s.getCzxid(), s.getMzxid());
         Checks.equal(s.getCzxid(), s.getPzxid());
         Checks.that(Math.abs(s.getCtime() - System.currentTimeMillis()) < 60_000, "ctime is not now");
+        while (System.currentTimeMillis() <= s.getMtime()) { Thread.sleep(1); }
         Stat w = c.zk.setData(p + "/a", Checks.bytes("three"), 0);
+        Checks.equal(s.getCtime(), w.getCtime());
+        Checks.that(w.getMtime() > s.getMtime(), "mtime did not move");
         Checks.equal(1, w.getVersion());
         Checks.equal(s.getCzxid(), w.getCzxid());
         Checks.that(w.getMzxid() > s.getMzxid(), "mzxid did not move");
