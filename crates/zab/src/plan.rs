@@ -78,9 +78,12 @@ impl Question<'_> {
             return Some(self.last);
         }
         // A snapshot made when an epoch began bears the epoch with counter 0. It is the point before the first
-        // transaction of that epoch, which therefore must be there.
-        let begins =
-            |zxid: Zxid| spans.iter().any(|span| span.first.epoch() == zxid.epoch() && span.first.counter() == 1);
+        // transaction of that epoch, which therefore must be there; or the end, if that is the epoch that is established
+        // here and it has had none yet.
+        let begins = |zxid: Zxid| {
+            let in_epoch = spans.iter().find(|span| span.first.epoch() == zxid.epoch());
+            in_epoch.map_or(self.established == Some(zxid.epoch()), |span| span.first.counter() == 1)
+        };
         if self.last.counter() == 0 && self.last > self.history.base && begins(self.last) {
             return self.history.floor(self.last);
         }
