@@ -89,7 +89,7 @@ pub struct Serve {
     #[arg(long, env = "OSTLER_DATA_LOG_DIR", value_name = "DIR")]
     pub data_log_dir: Option<String>,
     /// Any setting of zoo.cfg, for example --set snapCount=1000. May be repeated; in OSTLER_SET separated by `;`.
-    #[arg(long, env = "OSTLER_SET", value_name = "KEY=VALUE", value_delimiter = ';')]
+    #[arg(long, env = "OSTLER_SET", value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting)]
     pub set: Vec<String>,
     /// Start although transactions are missing between two that are there. What is lost stays lost.
     #[arg(long, env = "OSTLER_ACCEPT_GAP")]
@@ -98,11 +98,20 @@ pub struct Serve {
     pub log: LogArgs,
 }
 
+/// A setting without a value would silently be an empty one.
+fn setting(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('=') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("it has no value; hint: write {text}=VALUE"))
+    }
+}
+
 impl Serve {
     /// What the configuration is made from, without properties.
     pub fn inputs(self) -> Inputs {
         let mut overrides = Vec::new();
-        for item in &self.set {
+        for item in self.set.iter().filter(|item| !item.is_empty()) {
             let (key, value) = item.split_once('=').unwrap_or((item, ""));
             overrides.push((key.trim().to_owned(), value.trim().to_owned(), "--set"));
         }
@@ -196,6 +205,14 @@ mod tests {
         let (args, _) = parse("ostler 2181 /data 2000 60");
         let expected = ["2181", "/data", "2000", "60"].map(str::to_owned).to_vec();
         assert_eq!(apache_inputs(&args.apache).arguments, Some(expected));
+    }
+
+    #[test]
+    fn a_setting_needs_a_value() {
+        let parse = |text: &str| Args::try_parse_from(["ostler", "serve", "--set", text]);
+        let error = parse("tickTime").unwrap_err().to_string();
+        assert!(error.contains("hint: write tickTime=VALUE"), "{error}");
+        assert!(parse("tickTime=").is_ok() && parse("a=1;b=2;").is_ok());
     }
 
     #[test]
