@@ -276,7 +276,8 @@ impl Running {
                 self.election.is_forsaken(configs, is_linked).then_some(RoleEnd::Deserted)
             }
             Role::Learning(learner) if learner.phase() <= Phase::Introduced => {
-                self.election.is_forsaken(configs, |_| false).then_some(RoleEnd::LeaderLost)
+                let is_linked = |_| learner.phase() != Phase::Dialing;
+                self.election.is_forsaken(configs, is_linked).then_some(RoleEnd::LeaderLost)
             }
             _ => None,
         }
@@ -368,7 +369,7 @@ impl Running {
         for link in waiting.into_keys() {
             state.close(link, CloseWhy::NotLeading);
         }
-        self.role = Role::Learning(Box::new(Learner::enter(state, leader, observer)));
+        self.role = Role::Learning(Box::new(Learner::enter(state, leader, observer, self.election.leader_was_down())));
     }
 
     /// Ends the role.

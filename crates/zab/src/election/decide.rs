@@ -89,8 +89,10 @@ impl Election {
         let over = *looking.finalize_at_ms.get_or_insert(now_ms.saturating_add(self.finalize_ms)) <= now_ms;
         let received = &looking.received;
         let is_in = |id| received.agrees(id, &probe) || received.has_settled_on(id, vote.leader);
-        // A vote of somebody who is gone since is no reason to hurry: alone with it, this server would lead nobody.
-        let nobody_missing = configs.voters().into_iter().all(|id| is_in(id) || self.down.contains(&id))
+        // A vote of somebody who is gone since is no reason to hurry: alone with it, this server would lead nobody. Nor
+        // is one for somebody who is gone.
+        let nobody_missing = !self.down.contains(&vote.leader)
+            && configs.voters().into_iter().all(|id| is_in(id) || self.down.contains(&id))
             && configs.is_quorum(&self.quirks, |id| is_in(id) && !self.down.contains(&id));
         if over || (self.finalize_early && nobody_missing) { self.decide(vote, round, configs, effects) } else { None }
     }
@@ -115,7 +117,8 @@ impl Election {
                 || looking.elsewhere.agrees(*server, &afterwards)
         };
         let backers = configs.voters().into_iter().filter(has_agreed).collect();
-        self.support = Support { backers: Some(backers), doubters: BTreeSet::new() };
+        let leader_was_down = self.down.contains(&vote.leader);
+        self.support = Support { backers: Some(backers), doubters: BTreeSet::new(), leader_was_down };
         self.looking = None;
         self.state = state;
         self.round = round;

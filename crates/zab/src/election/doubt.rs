@@ -18,6 +18,9 @@ pub(super) struct Support {
     pub(super) backers: Option<BTreeSet<ServerId>>,
     /// Those that were heard to want something else since.
     pub(super) doubters: BTreeSet<ServerId>,
+    /// The election link to the chosen leader was down when it was chosen, on the word of others: that it is down says
+    /// nothing new.
+    pub(super) leader_was_down: bool,
 }
 
 impl Support {
@@ -51,20 +54,29 @@ impl Election {
     }
 
     /// True if the leadership that was decided will not come about: a leader has no quorum of voters left that may
-    /// still come, a learner's leader does not lead. `is_linked` holds for servers whose connection to the quorum port
-    /// shows that they stand by it; to be asked until the epoch is established.
+    /// still come, a learner's leader does not lead or died. `is_linked` holds for servers whose connection on the quorum
+    /// port stands, and that introduced themselves if they are learners. To be asked until the epoch is established, or
+    /// was heard of from the leader.
     pub(crate) fn is_forsaken(&self, configs: &Configs, is_linked: impl Fn(ServerId) -> bool) -> bool {
         let Some(settled) = self.settled else { return false };
-        let is_lost = |server| self.support.doubters.contains(&server) || self.down.contains(&server);
+        let Support { backers, doubters, leader_was_down } = &self.support;
         match self.state {
             PeerState::Looking => false,
             PeerState::Leading => !configs.is_quorum(&self.quirks, |server| {
-                let is_backer = self.support.backers.as_ref().is_none_or(|backers| backers.contains(&server));
-                server == self.me || is_linked(server) || (is_backer && !is_lost(server))
+                let is_backer = backers.as_ref().is_none_or(|backers| backers.contains(&server));
+                let is_lost = doubters.contains(&server) || self.down.contains(&server);
+                server == self.me || is_linked(server) || (is_backer && !is_lost)
             }),
             PeerState::Following | PeerState::Observing => {
-                !is_linked(settled.vote.leader) && is_lost(settled.vote.leader)
+                let leader = settled.vote.leader;
+                let has_died = self.down.contains(&leader) && !leader_was_down && !is_linked(leader);
+                doubters.contains(&leader) || has_died
             }
         }
+    }
+
+    /// True if the chosen leader may well be dead: it is not worth the full time of connecting.
+    pub(crate) fn leader_was_down(&self) -> bool {
+        self.support.leader_was_down
     }
 }

@@ -10,6 +10,8 @@ use ostler_model::{ServerId, Zxid};
 /// The pause before connecting after a role that came to nothing; it doubles with each further one.
 const PAUSE_MIN_MS: u64 = 50;
 const PAUSE_MAX_MS: u64 = 2_000;
+/// How long a leader is dialled that may be dead.
+const DOUBTFUL_MS: u64 = 1_000;
 
 impl Learner {
     /// Connects, after a pause if the last roles came to nothing: a leader that cannot be followed, because it is older
@@ -27,7 +29,8 @@ impl Learner {
     pub(super) fn dial(&mut self, state: &mut State) {
         let settings = &state.settings;
         let limit = if settings.connect_limit > 0 { settings.connect_limit } else { settings.init_limit };
-        let until_ms = state.now_ms + state.ticks(limit);
+        let full_ms = state.ticks(limit);
+        let until_ms = state.now_ms + if self.is_doubtful { full_ms.min(DOUBTFUL_MS) } else { full_ms };
         self.phase = Phase::Dialing;
         self.dial_at_ms = None;
         self.dials += 1;

@@ -55,6 +55,7 @@ pub(crate) enum Phase {
 pub(crate) struct Learner {
     leader: ServerId,
     observer: bool,
+    is_doubtful: bool,
     link: Option<LinkId>,
     phase: Phase,
     /// When the leader is given up, unless something is heard of it.
@@ -89,12 +90,14 @@ const DIALS_MAX: u32 = 4;
 const INBOX_MAX: usize = 1 << 16;
 
 impl Learner {
-    pub(crate) fn enter(state: &mut State, leader: ServerId, observer: bool) -> Learner {
+    /// Connects to the leader; `is_doubtful`: it may be dead, which takes no more than a short while to find out.
+    pub(crate) fn enter(state: &mut State, leader: ServerId, observer: bool, is_doubtful: bool) -> Learner {
         let peer_state = if observer { PeerState::Observing } else { PeerState::Following };
         state.trace(Trace::RoleEntered { state: peer_state, leader });
         let mut learner = Learner {
             leader,
             observer,
+            is_doubtful,
             link: None,
             phase: Phase::Dialing,
             give_up_at_ms: u64::MAX,

@@ -144,6 +144,12 @@ impl Script {
                 let notification = Notification { state, vote, round, version: 2, config_version: 0 };
                 stage.step(id(to), Event::Notified { from: id(from), notification });
             }
+            [from, "votes", leader, "to", to] => {
+                let said = stage.actor(id(to)).said.clone().ok_or("it has said nothing")?;
+                let vote = Vote { leader: id(leader), zxid: Zxid::ZERO, peer_epoch: 0 };
+                let notification = Notification { vote, ..said };
+                stage.step(id(to), Event::Notified { from: id(from), notification });
+            }
             [from, "connects", "to", leader] => {
                 stage.connect(id(from), id(leader));
             }
