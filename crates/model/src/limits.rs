@@ -74,3 +74,5 @@ pub const POOLED_BUFFER_BYTES_MAX: usize = 64 << 10;
 pub const PEER_PORTION_BYTES_MAX: usize = 1 << 20;
 /// Messages waiting on a quorum connection above which it is closed: its server resynchronises, bytes.
 pub const PEER_OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// Sessions that one answer to a leader's PING names; 12 bytes each, far below what Apache takes in one packet.
+pub const PING_TOUCHES_MAX: usize = 10_000;

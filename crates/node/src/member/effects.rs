@@ -3,7 +3,7 @@
 use super::pipe::Source;
 use super::quorum::{self, Asked, Mode, QuorumLink, Side};
 use super::{Dialling, Member, Order, Parts, Port};
-use ostler_model::{OpCode, ServerId, Zxid};
+use ostler_model::{OpCode, ServerId, Zxid, limits};
 use ostler_wire::quorum::{ToLeader, ToLearner, Touch};
 use ostler_wire::txn::TxnRecord;
 use ostler_zab::LinkEvent;
@@ -29,8 +29,14 @@ impl Member {
             Effect::Deliver { link, bytes, .. } => self.deliver(parts, link, &bytes),
             Effect::AnswerPing { link, zxid } => {
                 let heard = parts.replica.take_touches().into_iter();
-                let touched = heard.map(|(session, timeout_ms)| Touch { session, timeout_ms }).collect();
-                self.send(link, |out| ToLeader::Ping { zxid, touched }.encode(out));
+                let touched: Vec<Touch> = heard.map(|(session, timeout_ms)| Touch { session, timeout_ms }).collect();
+                // Several answers rather than one that Apache would find too long; none would mean a dead learner.
+                let answers = touched.len().div_ceil(limits::PING_TOUCHES_MAX).max(1);
+                for part in 0..answers {
+                    let rest = &touched[(part * limits::PING_TOUCHES_MAX)..];
+                    let touched = rest[..rest.len().min(limits::PING_TOUCHES_MAX)].to_vec();
+                    self.send(link, |out| ToLeader::Ping { zxid, touched }.encode(out));
+                }
             }
             Effect::Disk { generation, op } => {
                 if let DiskOp::Append { zxid, payload } = &op
