@@ -19,10 +19,11 @@ STAT = ("czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "
 
 
 class Ensemble:
-    """kinds: one "apache" or "ostler" for each server; numbers begin with 1."""
+    """kinds: one "apache" or "ostler" for each server; numbers begin with 1. The last `observers` of them do not vote."""
 
-    def __init__(self, directory, kinds, properties=None):
+    def __init__(self, directory, kinds, properties=None, observers=0):
         self.dir = directory
+        self.voters = len(kinds) - observers
         self.ports = [(servers.free_port(), servers.free_port(), servers.free_port()) for _ in kinds]
         self.properties = dict({"initLimit": 10, "syncLimit": 5, "tickTime": 1000}, **(properties or {}))
         self.members = [None] * len(kinds)
@@ -31,7 +32,8 @@ class Ensemble:
 
     def define(self, number, kind):
         """The server of this number is of this kind from its next start on; its data stays."""
-        lines = {"server.%d" % n: "127.0.0.1:%d:%d" % (quorum, election) for n, (_, quorum, election) in enumerate(self.ports, 1)}
+        role = lambda n: "participant" if n <= self.voters else "observer"  # noqa: E731
+        lines = {"server.%d" % n: "127.0.0.1:%d:%d:%s" % (quorum, election, role(n)) for n, (_, quorum, election) in enumerate(self.ports, 1)}
         home = os.path.join(self.dir, "server-%d" % number)
         data = os.path.join(home, "data")
         os.makedirs(data, exist_ok=True)

@@ -3,7 +3,7 @@
 
 For each mix: all serve, every server takes writes, sessions move between servers, ephemerals and watches work across them; the leader is
 killed (kill -9), whoever it is, until every server that wins elections has led; a server that lost its disk comes back; and after each step all
-servers show the same tree, field by field. Then a rolling migration from Apache to Ostler and back, one server at a time, while a writer and
+servers show the same tree, field by field. The same with an observer. Then a rolling migration from Apache to Ostler and back, one server at a time, while a writer and
 watchers run. With "apache" all servers are Apache's, which shows that the checks are right.
 """
 import os
@@ -23,6 +23,7 @@ from kazoo.handlers.threading import KazooTimeoutError  # noqa: E402
 
 OSTLER = sys.argv[1] if len(sys.argv) > 1 else "ostler"
 WORKDIR = tempfile.mkdtemp(prefix="ostler-ensemble-")
+OBSERVED = ["aaao", "oooa", "oooo"]
 MIXES = ["aao", "aoa", "oaa", "aoo", "oao", "ooa", "ooo"]
 
 
@@ -130,6 +131,43 @@ def one_mix(mix):
         ensemble.kill()
 
 
+def observers(mix):
+    """The last server observes: it serves, never leads, is not needed, and comes back with everything."""
+    ensemble = Ensemble(os.path.join(WORKDIR, "observer-" + mix), kinds(mix), observers=1)
+    last = len(mix)
+    try:
+        ensemble.start()
+        checks.equal("observer", ensemble.server(last).mode())
+        write_through_all(ensemble, "start")
+        session_moves(ensemble)
+        equal_trees(ensemble)
+        led = leaders_die(ensemble, "dead", 2)
+        checks.that(last not in led, "an observer never leads")
+        for wipe in (False, True):
+            ensemble.server(last).kill()
+            client = ensemble.client(range(1, last))
+            for _ in range(10):
+                client.create("/dead/without-the-observer-", b"", sequence=True)
+            client.stop()
+            client.close()
+            if wipe:
+                ensemble.wipe(last)
+            ensemble.server(last).launch()
+            ensemble.wait()
+            equal_trees(ensemble)
+        # Two of four are no quorum of the three that vote.
+        leader = ensemble.leader()
+        for number in range(1, last):
+            if number != leader:
+                ensemble.server(number).kill()
+        deadline = time.monotonic() + 60
+        while ensemble.server(leader).mode() or ensemble.server(last).mode():
+            checks.that(time.monotonic() < deadline, "nobody serves with one voter and an observer")
+            time.sleep(0.1)
+    finally:
+        ensemble.kill()
+
+
 class Writer(threading.Thread):
     """Creates nodes one after the other; remembers what was acknowledged. It never loses its session."""
 
@@ -211,6 +249,8 @@ def rolling_migration():
 
 for each in MIXES:
     checks.CHECKS.append(("servers %s (a Apache, o Ostler)" % each, lambda each=each: one_mix(each)))
+for each in OBSERVED:
+    checks.CHECKS.append(("voters and an observer %s" % each, lambda each=each: observers(each)))
 checks.CHECKS.append(("a rolling migration from Apache to Ostler and back", rolling_migration))
 
 if __name__ == "__main__":
