@@ -1,11 +1,13 @@
-//! Plays seeded stories of crashes (tests/support/power.rs) and says what happened:
-//! `cargo run --release -p ostler-store --example power_cuts -- [--runs N] [--seed FIRST]`.
+//! Plays seeded stories of crashes (tests/support/power.rs; with `--member` those of an ensemble member,
+//! tests/support/member.rs) and says what happened:
+//! `cargo run --release -p ostler-store --example power_cuts -- [--member] [--runs N] [--seed FIRST]`.
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::Instant;
+use support::member::{Wrong, member_story};
 use support::power::{FirstStop, Mutant, Tally, story};
 
 fn main() {
@@ -16,6 +18,14 @@ fn main() {
     };
     let (runs, first) = (number("--runs", 10_000), number("--seed", 0));
     let start = Instant::now();
+    if args.iter().any(|arg| arg == "--member") {
+        let mut tally = support::member::Tally::default();
+        for seed in first..first + runs {
+            tally.add(&member_story(seed, FirstStop::Random, Wrong::Nothing).0);
+        }
+        println!("{tally:#?}\n{runs} runs in {:.1} s", start.elapsed().as_secs_f64());
+        return;
+    }
     let mut tally = Tally::default();
     for seed in first..first + runs {
         tally.add(&story(seed, FirstStop::Random, Mutant::None).0);

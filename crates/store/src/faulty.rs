@@ -61,7 +61,8 @@ struct State {
     plan: Option<(u64, Fault)>,
     down: bool,
     life: u32,
-    ignore_dir_sync: bool,
+    /// What to forget: the beginning of a call's name in the trace, and a part of its path.
+    forget: Option<(String, String)>,
     inodes: Vec<Inode>,
     dirs: BTreeMap<PathBuf, Dir>,
     trace: Vec<String>,
@@ -104,7 +105,7 @@ impl FaultyDisk {
             plan: None,
             down: false,
             life: 0,
-            ignore_dir_sync: false,
+            forget: None,
             inodes: Vec::new(),
             dirs: BTreeMap::new(),
             trace: Vec::new(),
@@ -134,7 +135,13 @@ impl FaultyDisk {
 
     /// A disk whose directory syncs do nothing: for showing that the tests notice.
     pub fn ignore_dir_syncs(&self) {
-        self.state().ignore_dir_sync = true;
+        self.forget("sync directory", "");
+    }
+
+    /// Changes of this kind ("sync", "sync directory", "rename", "remove", "set length of") on paths that contain `part` answer
+    /// that all went well and do nothing, as if the code had forgotten them: for showing that the tests notice.
+    pub fn forget(&self, what: &str, part: &str) {
+        self.state().forget = Some((what.to_owned(), part.to_owned()));
     }
 
     /// The machine stops and comes back: open files are gone, and so is what `stop` takes away.
@@ -207,6 +214,9 @@ impl FaultyDisk {
     /// A change of names. A crash may come before or after it.
     fn change(&self, what: &str, path: &Path, change: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
         let (mut state, fault) = self.call(what, path)?;
+        if state.forgets(what, path) {
+            return fault.map_or(Ok(()), |fault| Err(fault.error()));
+        }
         match fault {
             None => change(&mut state),
             Some(Fault::Crash) => {
@@ -287,12 +297,9 @@ impl Disk for FaultyDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change("sync directory", dir, |state| {
-            let ignore = state.ignore_dir_sync;
             let dir = state.dirs.get_mut(dir).ok_or_else(not_found)?;
-            if !ignore {
-                dir.durable = dir.visible.clone();
-                dir.pending.clear();
-            }
+            dir.durable = dir.visible.clone();
+            dir.pending.clear();
             Ok(())
         })
     }
@@ -343,6 +350,9 @@ impl DiskFile for FaultyFile {
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         assert!(self.writable, "a file opened for reading is not written");
         let (mut state, fault) = self.call("set length of")?;
+        if state.forgets("set length of", &state.path_of(self.inode)) {
+            return fault.map_or(Ok(()), |fault| Err(fault.error()));
+        }
         if fault.is_none() || (fault == Some(Fault::Crash) && state.rng.below(2) == 1) {
             state.inodes[self.inode].write(Write::Len(len));
         }
@@ -351,6 +361,9 @@ impl DiskFile for FaultyFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let (mut state, fault) = self.call("sync")?;
+        if state.forgets("sync", &state.path_of(self.inode)) {
+            return fault.map_or(Ok(()), |fault| Err(fault.error()));
+        }
         let kept = fault.is_none() || (fault == Some(Fault::Crash) && state.rng.below(2) == 1);
         let inode = &mut state.inodes[self.inode];
         if kept || fault == Some(Fault::Device) {
@@ -385,6 +398,18 @@ impl State {
         let (dir, name) = split(path);
         let dir = self.dirs.get(&dir).ok_or_else(not_found)?;
         dir.visible.get(&name).copied().ok_or_else(not_found)
+    }
+
+    fn forgets(&self, what: &str, path: &Path) -> bool {
+        let forget = self.forget.as_ref();
+        forget.is_some_and(|(kind, part)| kind == what && path.to_string_lossy().contains(part))
+    }
+
+    /// A name of an open file, for [`State::forgets`].
+    fn path_of(&self, inode: usize) -> PathBuf {
+        let named = |dir: &Dir| dir.visible.iter().find(|(_, of)| **of == inode).map(|(name, _)| name.clone());
+        let found = self.forget.as_ref().and_then(|_| self.dirs.values().find_map(named));
+        PathBuf::from(found.unwrap_or_default())
     }
 
     fn rename_pending(&mut self, path: &Path, name: Name) -> io::Result<()> {

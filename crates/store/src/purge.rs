@@ -2,7 +2,7 @@
 
 use crate::names::{log_zxid, snapshot_zxid};
 use crate::recover::is_valid;
-use crate::{DataDirs, Disk, StoreError};
+use crate::{DataDirs, Disk, StoreError, atomic};
 use ostler_model::Zxid;
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,10 @@ pub struct Purged {
 }
 
 /// Keeps the `retain` newest valid snapshots (values below 3 count as 3) and the logs needed from the oldest of them on;
-/// deletes the rest, oldest first.
+/// deletes the rest, oldest first: snapshots, and only when these are gone for good the logs.
 ///
 /// # Errors
-/// A directory that cannot be listed. A file that cannot be removed is reported in the result.
+/// A directory that cannot be listed or synced. A file that cannot be removed is reported in the result.
 pub fn purge<D: Disk>(disk: &D, dirs: &DataDirs, retain: usize) -> Result<Purged, StoreError> {
     let mut purged = Purged::default();
     let snapshots = ours(disk, &dirs.snapshots(), "snapshot.", snapshot_zxid)?;
@@ -38,13 +38,30 @@ pub fn purge<D: Disk>(disk: &D, dirs: &DataDirs, retain: usize) -> Result<Purged
     let first_log = logs.iter().filter_map(|(zxid, _)| *zxid).filter(|zxid| *zxid <= oldest).max();
     let old_snapshots = snapshots.iter().filter(|(zxid, _)| zxid.is_none_or(|zxid| zxid < oldest));
     let old_logs = logs.iter().filter(|(zxid, _)| zxid.is_none_or(|zxid| zxid < oldest && Some(zxid) != first_log));
-    for (_, path) in old_snapshots.chain(old_logs) {
-        match disk.remove(path) {
-            Ok(()) => purged.removed.push(path.clone()),
-            Err(error) => purged.failed.push((path.clone(), error.to_string())),
+    old_snapshots.for_each(|(_, path)| purged.remove(disk, path));
+    // A snapshot that is still there, or comes back with the power, must not have lost the log behind it: nobody could see
+    // what is missing between the two.
+    if purged.failed.is_empty() && !purged.removed.is_empty() {
+        atomic::sync_dir(disk, &dirs.snapshots())?;
+    }
+    // One after the other for the same reason: an older log that comes back alone would leave a hole.
+    for (_, path) in old_logs {
+        if !purged.failed.is_empty() {
+            break;
         }
+        purged.remove(disk, path);
+        atomic::sync_dir(disk, &dirs.logs())?;
     }
     Ok(purged)
+}
+
+impl Purged {
+    fn remove<D: Disk>(&mut self, disk: &D, path: &Path) {
+        match disk.remove(path) {
+            Ok(()) => self.removed.push(path.to_owned()),
+            Err(error) => self.failed.push((path.to_owned(), error.to_string())),
+        }
+    }
 }
 
 /// Files with this prefix, oldest first; those whose zxid does not parse before all others.

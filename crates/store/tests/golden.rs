@@ -7,7 +7,7 @@
 mod support;
 
 use ostler_model::Zxid;
-use ostler_store::{DataDirs, RealDisk, RecoverOptions, Recovered, StoreError, recover};
+use ostler_store::{DataDirs, MemberOptions, RealDisk, RecoverOptions, Recovered, StoreError, recover, recover_member};
 use ostler_tree::{Tree, TreeConfig};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -51,6 +51,25 @@ fn every_case_reads_as_apache_reads_it() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(seen, 42, "cases and variants; a new one needs a look here");
+}
+
+#[test]
+fn a_member_of_an_apache_ensemble_is_taken_over() {
+    let (_temp, dirs) = copy("quorum_member");
+    let options = MemberOptions::new(options(""));
+    let state = recover_member(&RealDisk, &dirs, &options, &mut |_| {}).unwrap();
+    assert!(state.trusted() && state.settled && state.hole.is_none() && state.facts.warnings.is_empty(), "{state:?}");
+    assert_eq!((state.last, state.snapshot), (Some(Zxid::new(2, 2)), Some(Zxid::ZERO)));
+    let ids: Vec<String> = ["acceptedEpoch", "currentEpoch"]
+        .map(|name| std::fs::read_to_string(dirs.snapshots().join(name)).unwrap())
+        .to_vec();
+    let epochs = state.epochs.epochs();
+    assert_eq!(ids, [epochs.accepted.to_string(), epochs.current.to_string()], "read, not written");
+    assert_eq!(state.history.disk_from, Zxid::ZERO);
+    let spans: Vec<_> = state.history.spans.iter().map(|span| (span.epoch, span.first, span.last)).collect();
+    assert_eq!(spans, [(1, Zxid::new(1, 1), Zxid::new(1, 8)), (2, Zxid::new(2, 1), Zxid::new(2, 2))]);
+    let wrong = differences(&Recovered { tree: state.tree, facts: state.facts }, &expected("quorum_member"), false);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -34,7 +34,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// Gives a background snapshot its name, in the log's own order (rules.md 1.6). It is thrown away (false) if it contains
-    /// anything that is not in this log, because the history was changed since it was begun.
+    /// anything that this log does not hold. The caller throws away those that were begun before a truncation or installation:
+    /// they may be of another history, whatever their zxid.
     ///
     /// # Errors
     /// As [`Log::append`].

@@ -5,13 +5,13 @@
 //! does the rest. Every step can be repeated. The removals still go in the order that leaves Apache, should it start on the
 //! directory in between, a history without holes: snapshots first, then logs from the newest to the oldest.
 //!
-//! The file lists the logs and snapshots that were there. If others have appeared, another server (Apache) has gone on with
+//! The file lists the logs and snapshots that were there. If newer ones have appeared, another server (Apache) has gone on with
 //! the directory since: then what was begun is none of today's business, and the file is removed with a warning.
 
 use crate::files::{logs, snapshots};
 use crate::log::{LogReader, record_zxid};
 use crate::snapshot::end_zxid;
-use crate::{DataDirs, Disk, Entry, StoreError, atomic};
+use crate::{DataDirs, Disk, Entry, StoreError, atomic, log_zxid, snapshot_zxid};
 use ostler_model::Zxid;
 use std::path::Path;
 
@@ -43,6 +43,7 @@ pub(crate) fn run<D: Disk>(disk: &D, dirs: &DataDirs, pending: &Pending, length_
     let dir = dirs.snapshots();
     // The snapshot to be installed must not vanish behind the promise to install it.
     atomic::sync_dir(disk, &dir)?;
+    atomic::sync_dir(disk, &dirs.logs())?;
     let had: Vec<String> = names(disk, dirs)?;
     atomic::write(disk, &dir, NAME, pending.to_text(&had).as_bytes())?;
     apply(disk, dirs, pending, length_max)
@@ -69,7 +70,10 @@ pub(crate) fn finish<D: Disk>(
     // It may have been seen in memory only.
     atomic::sync_dir(disk, &dir)?;
     let present = names(disk, dirs)?;
-    let foreign = present.iter().find(|name| !had.contains(name) && !pending.is_result(name));
+    // A purged file that came back with the power is older than what was there.
+    let newest = had.iter().filter_map(|name| zxid_of(name)).max();
+    let is_new = |name: &&String| zxid_of(name) > newest && !pending.is_result(name);
+    let foreign = present.iter().find(is_new);
     if let Some(foreign) = foreign {
         warnings.push(format!(
             "{} was left by an interrupted {pending}, but {foreign} was written since: it is removed and nothing else is done",
@@ -170,6 +174,11 @@ fn remove_all_but<D: Disk>(disk: &D, dirs: &DataDirs, name: &str) -> Result<(), 
         atomic::remove(disk, &dir.join(&entry.name))?;
     }
     atomic::sync_dir(disk, &dir)
+}
+
+/// The zxid in the name of a log or snapshot.
+fn zxid_of(name: &str) -> Option<Zxid> {
+    log_zxid(name).or_else(|| snapshot_zxid(name))
 }
 
 /// Names of all logs and snapshots.

@@ -445,6 +445,29 @@ fn damage_to_what_was_durable_is_a_hole_and_lost_writes_are_not() {
 }
 
 #[test]
+fn a_log_that_never_got_its_first_record_is_removed() {
+    // Whoever starts reading at the greatest name that may hold the next record would miss what is in a file before it.
+    let mut model = Model::new(3, CONFIG);
+    model.begin_epoch(1);
+    (0..4).for_each(|_| _ = model.step());
+    let disk = fresh();
+    write(&disk, &model, Zxid::ZERO, &[]);
+    let mut log = Log::after(disk.clone(), config(), Some(z(1, 4)));
+    let _ = log.append(z(2, 1), b"never written").unwrap();
+    disk.restart(Stop::Kill);
+    assert!(names(&disk).contains(&"log.200000001".to_owned()));
+    assert_eq!(boot(&disk).unwrap().last, Some(z(1, 4)));
+    assert!(!names(&disk).contains(&"log.200000001".to_owned()));
+    (0..3).for_each(|_| _ = model.step());
+    model.begin_epoch(3);
+    (0..3).for_each(|_| _ = model.step());
+    write(&disk, &model, z(1, 4), &[]);
+    write_snapshot(&disk, &dirs(), &model.tree_at(z(3, 1)), SnapshotFormat::default()).unwrap();
+    let state = boot(&disk).unwrap();
+    assert_eq!((state.last, listing(&state.tree)), (Some(z(3, 3)), listing(model.tree())));
+}
+
+#[test]
 fn lost_logs_behind_a_snapshot_are_a_hole() {
     let model = model();
     // The snapshot says that it contains parts of transactions up to (2,5).

@@ -28,6 +28,11 @@ impl Digests {
         self.unsettled = Some(None);
     }
 
+    /// False while the tree may mix states of the leader that sent it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled.is_none()
+    }
+
     /// The snapshot contains parts of a transaction that the log did not supply.
     pub(super) fn lacks(&self) -> Option<Zxid> {
         self.fuzzy_until.map(|(zxid, _)| zxid)
@@ -74,8 +79,9 @@ impl Digests {
     /// The whole log was replayed.
     pub(super) fn at_end(&self, tree: &Tree, facts: &mut RecoveryFacts) {
         if let Some(Some(first)) = self.unsettled {
-            facts.digest_mismatches += 1;
-            facts.first_mismatch.get_or_insert(first);
+            facts.warnings.push(format!(
+                "no digest has matched since {first}: the snapshot came from a leader and may contain parts of transactions that the log does not hold yet"
+            ));
         }
         if let Some((zxid, _)) = self.fuzzy_until {
             facts.warnings.push(format!(

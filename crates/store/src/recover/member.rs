@@ -37,6 +37,10 @@ impl MemberOptions {
 pub struct MemberState<D: Disk> {
     /// Snapshot and whole log: **provisional**. Empty if the member is not trusted.
     pub tree: Tree,
+    /// False: the snapshot came from a leader (which does not say until where it is fuzzy) and no digest in the log has matched
+    /// yet. The server stopped before it had all that the leader sent, or wrote nothing since: until more is applied the tree
+    /// may mix states, digests are not to be compared, and [`Tree::finish_replay`] must be asked before anybody is served.
+    pub settled: bool,
     /// The end of the history: what votes and ACKEPOCH must name (INV-22). `None`: not trusted, Apache's zxid -1: such a
     /// member joins a leader and takes its snapshot, and never decides an election. It must not append to its log before
     /// a snapshot is installed.
@@ -86,6 +90,7 @@ pub fn recover_member<D: Disk>(
         tree = Tree::new(options.recover.tree);
     }
     recovery.complete(&tree)?;
+    let settled = recovery.settled;
     let mut facts = recovery.facts;
     let last = trusted.then(|| tree.zxid());
     let epochs = EpochFiles::open(disk, dirs, last.unwrap_or_default(), &mut facts.warnings)?;
@@ -93,12 +98,14 @@ pub fn recover_member<D: Disk>(
         Some(last) => history::scan(disk, dirs, last, options.history_bytes_max, options.recover.length_max)?,
         None => History::default(),
     };
-    Ok(MemberState { tree, last, snapshot: last.map(|_| facts.snapshot_zxid), history, epochs, hole, facts })
+    let snapshot = trusted.then_some(facts.snapshot_zxid);
+    Ok(MemberState { tree, settled, last, snapshot, history, epochs, hole, facts })
 }
 
 /// The state at `upto`: the newest good snapshot with nothing beyond it, and the log from there up to it, while the log may be
 /// open for writing (it must be durable up to `upto`). Nothing on disk is changed. The tree's zxid is `upto`, or below it if
-/// the history has no such transaction; the caller decides whether that will do.
+/// the history has no such transaction; the caller decides whether that will do. What [`MemberState::settled`] says holds here,
+/// too.
 ///
 /// # Errors
 /// Failed disk calls, no snapshot to begin with, damage or a hole before `upto`.
@@ -115,7 +122,9 @@ pub fn load_upto<D: Disk>(
         return Err(recovery.no_valid_snapshot());
     };
     recovery.replay(&mut tree, &mut digests)?;
-    tree.finish_replay()?;
+    if digests.is_settled() {
+        tree.finish_replay()?;
+    }
     recovery.facts.zxid = tree.zxid();
     recovery.facts.digest = tree.digest();
     Ok(Recovered { tree, facts: recovery.facts })

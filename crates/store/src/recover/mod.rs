@@ -167,6 +167,8 @@ struct Recovery<'a, D: Disk> {
     hole: Option<StoreError>,
     /// A member has no database and may not make one.
     untrusted: bool,
+    /// False for a leader's snapshot as long as no digest has matched: its ACLs may still be missing.
+    settled: bool,
 }
 
 impl<'a, D: Disk> Recovery<'a, D> {
@@ -178,7 +180,7 @@ impl<'a, D: Disk> Recovery<'a, D> {
         purpose: Purpose,
     ) -> Recovery<'a, D> {
         let facts = RecoveryFacts::default();
-        Recovery { disk, dirs, options, progress, purpose, facts, hole: None, untrusted: false }
+        Recovery { disk, dirs, options, progress, purpose, facts, hole: None, untrusted: false, settled: true }
     }
 
     fn read(&mut self) -> Result<Tree, StoreError> {
@@ -187,11 +189,12 @@ impl<'a, D: Disk> Recovery<'a, D> {
         let tree = match self.load_snapshot()? {
             Some((mut tree, mut digests)) => {
                 self.replay(&mut tree, &mut digests)?;
+                self.settled = digests.is_settled();
                 tree
             }
             None => self.without_snapshot()?,
         };
-        if self.hole.is_none() {
+        if self.hole.is_none() && self.settled {
             tree.finish_replay()?;
         }
         self.facts.zxid = tree.zxid();

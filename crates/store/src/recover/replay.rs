@@ -166,6 +166,9 @@ impl<D: Disk> Recovery<'_, D> {
         } else {
             replay.previous_end = self.judge_end(&mut reader, name, newest)?;
         }
+        if newest && zxid > replay.last && self.purpose == Purpose::Member {
+            return self.remove_unfulfilled(&path);
+        }
         if newest && replay.last > self.facts.snapshot_zxid {
             reader.write_again(limits::OUTSTANDING_BYTES_MAX as u64)?;
         }
@@ -174,6 +177,12 @@ impl<D: Disk> Recovery<'_, D> {
             return reader.cut(end);
         }
         reader.sync()
+    }
+
+    /// A newest log whose first record was never written: the member may go on with a lower zxid (of an epoch before it), in a
+    /// file that would be read before this one, or not at all.
+    fn remove_unfulfilled(&self, path: &Path) -> Result<(), StoreError> {
+        self.disk.remove(path).map_err(StoreError::io("remove", path))
     }
 
     /// The history must go on exactly where it ended.

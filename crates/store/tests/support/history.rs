@@ -73,6 +73,15 @@ impl Model {
         self.next = Zxid::new(epoch, 1);
     }
 
+    /// Takes over one transaction.
+    pub fn push(&mut self, zxid: Zxid, payload: &[u8]) {
+        self.records.push((zxid, payload.to_vec()));
+        self.next = Zxid(zxid.0 + 1);
+        let record = decode(payload, 1 << 20).unwrap();
+        self.tree.apply(&record.header, &record.txn, &mut Vec::new());
+        self.sessions = self.tree.sessions().map(|(id, _)| id).collect();
+    }
+
     /// Forgets everything and takes over another history.
     pub fn take_over(&mut self, records: &[(Zxid, Vec<u8>)]) {
         self.records = records.to_vec();

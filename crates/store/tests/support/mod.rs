@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing test says enough")]
 
 pub mod history;
+pub mod member;
 pub mod power;
 
 use ostler_tree::Tree;
