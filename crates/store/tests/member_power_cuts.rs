@@ -10,7 +10,7 @@ use support::member::{Tally, Wrong, member_story};
 use support::power::FirstStop;
 
 /// Stories of the everyday test; the example plays the long form.
-const STORIES: u64 = 100;
+const STORIES: u64 = 60;
 
 #[test]
 fn a_member_has_what_it_acknowledged_and_nothing_that_was_taken_away() {
@@ -32,7 +32,7 @@ fn the_first_life_ends_at_every_call() {
     let seed = 3;
     let (_, calls) = member_story(seed, FirstStop::Never, Wrong::Nothing);
     assert!(calls > 300, "{calls} calls: the story is about something");
-    for call in 1..=calls.min(700) {
+    for call in 1..=calls.min(400) {
         member_story(seed, FirstStop::At(call), Wrong::Nothing);
     }
 }
