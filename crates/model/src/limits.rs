@@ -16,8 +16,15 @@ pub const OUTPUT_HARD_MAX: usize = 16 << 20;
 pub const TURN_REQUESTS_MAX: usize = 128;
 /// Transactions applied in one hold of the tree.
 pub const APPLY_BATCH_MAX: usize = 64;
-/// Changes of nodes after which a hold of the tree applies no further transaction (the last one may exceed it).
-pub const APPLY_CHANGES_MAX: usize = 1_024;
+/// Work that one hold of the tree applies, in units of about 3 us: together 200 us (rules.md 1.10). A single transaction
+/// may exceed it alone. (The deciding crates read no clock; measured with `fill`: 2 us for a create, and the copy and CRC
+/// of [`APPLY_WORK_BYTES`] of data take as long.)
+pub const APPLY_WORK_MAX: usize = 64;
+/// Bytes of data that are one more unit of work.
+pub const APPLY_WORK_BYTES: usize = 8 << 10;
+/// Parts of a path that can be created: what a change costs grows with the depth of its path. (Deeper nodes that another
+/// server has written are served.)
+pub const PATH_PARTS_MAX: usize = 1_024;
 /// Output produced in one hold of the tree before it is let go, bytes.
 pub const HOLD_OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// Paths of one setWatches handled in one hold of the tree.
@@ -50,6 +57,10 @@ pub const CONN_INPUT_MAX: usize = 64 << 10;
 pub const CONN_AUTH_IDS_MAX: usize = 1_024;
 /// Children that a listing answers in one hold of the tree; a longer one is answered in pages (rules.md 1.10).
 pub const LISTING_CHILDREN_MAX: usize = 1_024;
+/// Children that a listing in pages visits in one hold of the tree.
+pub const LISTING_PAGE_CHILDREN_MAX: usize = 512;
+/// Output given to one connection's socket in one turn, bytes (rounded up to a piece of at most 64 KiB, or one reply).
+pub const WRITE_BYTES_PER_TURN_MAX: usize = 256 << 10;
 /// A multiRead whose answer grows beyond this closes its connection, bytes.
 pub const MULTI_READ_BYTES_MAX: usize = 16 << 20;
 /// Milliseconds that a connection gets to take its last output before it is closed all the same.

@@ -48,6 +48,11 @@ pub fn parent(path: &str) -> Option<&str> {
     split(path).map(|(parent, _)| if parent.is_empty() { "/" } else { parent })
 }
 
+/// Parts of an absolute path: 0 for the root.
+pub fn parts(path: &str) -> usize {
+    if path == "/" { 0 } else { path.bytes().filter(|byte| *byte == b'/').count() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! Transactions: what the log holds, what the ensemble agrees on, what changes the tree (storage.md section 3.2).
 
-use crate::{AclList, CreateOp, ErrorCode, OpCode, SessionId, Zxid};
+use crate::{AclList, CreateOp, ErrorCode, OpCode, SessionId, Zxid, limits};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -99,6 +99,18 @@ impl Txn {
             Txn::Multi(_) => OpCode::Multi,
         };
         op.code()
+    }
+
+    /// About how much there is to do when it is applied: see [`limits::APPLY_WORK_MAX`].
+    pub fn work(&self) -> usize {
+        let data = |data: &Option<Vec<u8>>| 1 + data.as_ref().map_or(0, Vec::len) / limits::APPLY_WORK_BYTES;
+        match self {
+            Txn::Create(create) => data(&create.data),
+            Txn::SetData { data: bytes, .. } | Txn::Reconfig { data: bytes, .. } => data(bytes),
+            Txn::CloseSession { paths } => 1 + paths.as_ref().map_or(0, Vec::len),
+            Txn::Multi(parts) => parts.iter().map(Txn::work).sum::<usize>().max(1),
+            _ => 1,
+        }
     }
 
     /// True for an error transaction (not for a failed multi, which keeps its type).

@@ -193,11 +193,18 @@ impl Harness {
         self.shards[shard].settle(self.now);
         let dirty = self.shards[shard].take_dirty();
         for conn in &dirty {
-            let output = self.shards[shard].output(*conn);
-            let taken = output.len();
-            self.received.entry(*conn).or_default().extend_from_slice(output);
-            if self.shards[shard].wrote(*conn, taken) == ConnStatus::Closed {
-                self.closed.insert(*conn);
+            loop {
+                let output = self.shards[shard].output(*conn);
+                let taken = output.len();
+                self.received.entry(*conn).or_default().extend_from_slice(output);
+                match self.shards[shard].wrote(*conn, taken) {
+                    ConnStatus::Open { wants_write: true } => {}
+                    ConnStatus::Open { wants_write: false } => break,
+                    ConnStatus::Closed => {
+                        self.closed.insert(*conn);
+                        break;
+                    }
+                }
             }
         }
         !dirty.is_empty()

@@ -13,7 +13,8 @@
 //! replica.tick(now, &tree, &mut streams)
 //! replica.take_appends() -> log thread;  log thread -> replica.synced(zxid)
 //! while replica.apply(now, &mut tree, &mut streams).more { .. }
-//! shard.settle(later); for conn in shard.take_dirty(): write shard.output(conn) to its socket; shard.wrote(conn, n)
+//! shard.settle(later); for conn in shard.take_dirty(): write shard.output(conn) to its socket until it is empty;
+//! shard.wrote(conn, n) after each write
 //! ```
 #![forbid(unsafe_code)]
 

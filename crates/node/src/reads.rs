@@ -4,7 +4,7 @@
 
 use crate::watches::Table;
 use ostler_model::{AuthId, ErrorCode, OpCode, Request, SessionId, Text, Zxid, perms};
-use ostler_tree::{ChildCursor, NodeRef, Policy, Tree};
+use ostler_tree::{ChildCursor, EphemeralCursor, NodeRef, Policy, Tree};
 use ostler_wire::client::{FrameWriter, ReplyHeader, encode_error};
 
 /// What a read is executed against, and on whose behalf.
@@ -68,7 +68,7 @@ impl Reader<'_> {
             Request::GetChildren2 { path, .. } => self.get_children(path, true, listing, out),
             Request::GetAcl { path } => self.get_acl(path, out),
             Request::GetAllChildrenNumber { path } => self.get_all_children_number(path, out),
-            Request::GetEphemerals { prefix } => self.get_ephemerals(prefix, out),
+            Request::GetEphemerals { prefix } => self.get_ephemerals(prefix, listing, out),
             _ => self.refuse(out, ErrorCode::MarshallingError),
         }
     }
@@ -153,13 +153,26 @@ impl Reader<'_> {
         }
     }
 
-    fn get_ephemerals(&self, prefix: &Text<'_>, out: &mut Vec<u8>) -> ReadOutcome {
-        let prefix = prefix.as_deref().filter(|prefix| !matches!(prefix.trim(), "" | "/")).unwrap_or_default();
-        let mut paths = self.tree.ephemerals(self.session);
-        paths.retain(|path| path.starts_with(prefix));
+    fn get_ephemerals(&self, prefix: &Text<'_>, listing: ListingMax, out: &mut Vec<u8>) -> ReadOutcome {
+        let prefix = ephemerals_prefix(prefix);
+        let start = out.len();
         let mut frame = FrameWriter::reply(out, self.header(0));
-        frame.vector(Some(&paths), |frame, path| frame.text(Some(path)));
+        let count_at = frame.reserve_int();
+        let (mut count, mut looked_at, mut bytes) = (0, 0, 0);
+        let done = self.tree.list_ephemerals(self.session, &mut EphemeralCursor::default(), |path| {
+            if path.starts_with(prefix) {
+                frame.text(Some(&path));
+                count += 1;
+            }
+            (looked_at, bytes) = (looked_at + 1, bytes + path.len());
+            looked_at < listing.children && bytes < listing.bytes
+        });
+        frame.set_int(count_at, count);
         frame.finish();
+        if !done {
+            out.truncate(start);
+            return ReadOutcome::TooLong;
+        }
         ReadOutcome::Answered
     }
 
@@ -199,6 +212,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What getEphemerals asks for: paths that begin with this.
+pub(crate) fn ephemerals_prefix<'a>(prefix: &'a Text<'_>) -> &'a str {
+    prefix.as_deref().filter(|prefix| !matches!(prefix.trim(), "" | "/")).unwrap_or_default()
 }
 
 /// True for an operation that a multiRead executes.

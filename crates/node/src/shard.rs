@@ -9,12 +9,14 @@ mod auditing;
 mod auth;
 mod buffer;
 mod conn;
+mod ephemerals;
 mod figures;
 mod handle;
 mod handshake;
 mod long;
 mod multi_read;
 mod mutants;
+mod names;
 mod requests;
 mod scan;
 mod set_watches;
@@ -284,7 +286,8 @@ impl Shard {
         dirty
     }
 
-    /// What is to be written to the socket. Empty for unknown connections.
+    /// What is to be written to the socket next; call [`Shard::wrote`] and ask again for what is behind it. Empty: that
+    /// was all, or the connection is unknown.
     pub fn output(&self, conn: ConnId) -> &[u8] {
         self.slot_of(conn).map_or(&[], |slot| self.conn(slot).output.filled())
     }

@@ -8,6 +8,7 @@ mod coming_and_going;
 mod connections;
 mod dice;
 mod ensemble;
+mod ephemerals;
 mod figures;
 mod garbage;
 mod read_path;

@@ -8,7 +8,8 @@
 use crate::error::ServerError;
 use ostler_model::{Zxid, limits};
 use ostler_store::{
-    DataDirs, RealDisk, SealedSnapshot, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
+    DataDirs, RealDisk, SealedSnapshot, SnapshotFile, SnapshotFormat, StoreError, encode_node,
+    encode_snapshot_start_part,
 };
 use ostler_tree::{Tree, Walk};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -81,6 +82,10 @@ struct Running {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// The walk copies sessions and ACLs.
+    Gathering,
+    /// They are encoded, from this row on.
+    Starting(usize),
     Walking,
     /// The last chunk is on its way, then comes the end.
     Ending,
@@ -138,11 +143,9 @@ impl Snapshots {
     /// As [`Snapshots::begin`], under another name: the zxid that the leader gave to what the tree contains.
     pub fn begin_as(&mut self, tree: &Tree, zxid: Zxid) {
         assert!(self.running.is_none(), "one snapshot at a time");
-        let walk = tree.walk();
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
-        encode_snapshot_start(&mut chunk, &walk);
-        self.running =
-            Some(Running { zxid, walk, started: Instant::now(), nodes: 0, chunk, unsent: None, stage: Stage::Walking });
+        let (walk, chunk) = (tree.begin_walk(), fresh_chunk());
+        let (nodes, stage) = (0, Stage::Gathering);
+        self.running = Some(Running { zxid, walk, started: Instant::now(), nodes, chunk, unsent: None, stage });
         self.send(Message::Start(zxid));
     }
 
@@ -156,6 +159,24 @@ impl Snapshots {
         }
         let Some(running) = &mut self.running else { return false };
         match running.stage {
+            Stage::Gathering => {
+                if running.walk.gather(tree, limits::SNAPSHOT_STEP_NODES_MAX) {
+                    running.stage = Stage::Starting(0);
+                }
+                true
+            }
+            Stage::Starting(row) => {
+                let (chunk, most) = (&mut running.chunk, limits::SNAPSHOT_STEP_NODES_MAX);
+                running.stage = match encode_snapshot_start_part(chunk, &running.walk, row, most) {
+                    Some(row) => Stage::Starting(row),
+                    None => Stage::Walking,
+                };
+                if running.chunk.len() < CHUNK_BYTES {
+                    return true;
+                }
+                let chunk = std::mem::replace(&mut running.chunk, fresh_chunk());
+                self.send(Message::Chunk(chunk))
+            }
             Stage::Walking => {
                 let (chunk, nodes) = (&mut running.chunk, &mut running.nodes);
                 let last = running.walk.step(tree, limits::SNAPSHOT_STEP_NODES_MAX, |node| {
@@ -166,7 +187,7 @@ impl Snapshots {
                     running.stage = Stage::Ending;
                 }
                 if last || running.chunk.len() >= CHUNK_BYTES {
-                    let fresh = Vec::with_capacity(if last { 0 } else { CHUNK_BYTES + (CHUNK_BYTES >> 2) });
+                    let fresh = if last { Vec::new() } else { fresh_chunk() };
                     let chunk = std::mem::replace(&mut running.chunk, fresh);
                     return self.send(Message::Chunk(chunk));
                 }
@@ -230,6 +251,10 @@ impl Snapshots {
             let _ = thread.join();
         }
     }
+}
+
+fn fresh_chunk() -> Vec<u8> {
+    Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2))
 }
 
 fn write_files(

@@ -19,6 +19,7 @@ use crate::sockets::{READ_BYTES, ReadResult, Sockets};
 use crate::words::{Answer, DIGEST_INTERVAL, Scene, Words};
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
+use ostler_model::limits;
 use ostler_node::{Append, AuditRecord, ConnId, ConnStatus, NodeEvent, Now, Outbox, Parts, Replica, Shard, Stream};
 use ostler_tree::Tree;
 use std::io;
@@ -71,6 +72,8 @@ struct Desk {
     buffer: Box<[u8]>,
     /// Connections whose output can go on.
     writable: Vec<ConnId>,
+    /// Connections with more output than one turn writes.
+    unwritten: Vec<ConnId>,
     accepting: bool,
     accept_again_ms: Option<u64>,
     /// Something can be done at once.
@@ -91,6 +94,7 @@ impl Turns {
             appends: Vec::new(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             writable: Vec::new(),
+            unwritten: Vec::new(),
             accepting: false,
             accept_again_ms: None,
             more: false,
@@ -139,6 +143,7 @@ impl Turns {
         let urgent = rung
             || desk.more
             || desk.accepting
+            || !desk.unwritten.is_empty()
             || self.shard.has_work()
             || desk.sockets.has_to_read()
             || match &self.order {
@@ -411,6 +416,9 @@ impl Turns {
 
     fn write(&mut self, desk: &mut Desk) {
         self.shard.settle(self.clock.now());
+        for conn in std::mem::take(&mut desk.unwritten) {
+            self.write_one(desk, conn);
+        }
         for conn in self.shard.take_dirty() {
             self.write_one(desk, conn);
         }
@@ -419,16 +427,36 @@ impl Turns {
         }
     }
 
+    /// Writes what the socket takes, up to a bound for one turn: others wait meanwhile.
     fn write_one(&mut self, desk: &mut Desk, conn: ConnId) {
+        let mut written = 0;
+        loop {
+            let (wrote, status) = self.write_piece(desk, conn);
+            written += wrote;
+            if wrote == 0 || status != (ConnStatus::Open { wants_write: true }) {
+                return;
+            }
+            if written >= limits::WRITE_BYTES_PER_TURN_MAX {
+                desk.unwritten.push(conn);
+                return;
+            }
+        }
+    }
+
+    /// One write, and what is left after it.
+    fn write_piece(&mut self, desk: &mut Desk, conn: ConnId) -> (usize, ConnStatus) {
         match desk.sockets.write(conn, self.shard.output(conn)) {
             Ok(bytes) => {
-                if self.shard.wrote(conn, bytes) == ConnStatus::Closed {
+                let status = self.shard.wrote(conn, bytes);
+                if status == ConnStatus::Closed {
                     desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
                 }
+                (bytes, status)
             }
             Err(_) => {
                 self.shard.broken(conn);
                 desk.sockets.close(self.poll.registry(), conn, &mut desk.buffer);
+                (0, ConnStatus::Closed)
             }
         }
     }
@@ -437,6 +465,9 @@ impl Turns {
     fn finish(mut self, desk: &mut Desk) {
         self.shard.close_all();
         self.write(desk);
+        while !desk.unwritten.is_empty() {
+            self.write(desk);
+        }
         match self.order {
             Order::Alone(log) => log.stop(),
             Order::Member(mut peers) => peers.stop(),

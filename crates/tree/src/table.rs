@@ -81,6 +81,13 @@ pub struct ChildCursor {
     ahead: Option<usize>,
 }
 
+/// A position among the ephemerals of one session, valid across changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EphemeralCursor {
+    /// The slot to go on from.
+    next: u32,
+}
+
 impl Tree {
     /// A fresh tree with the built-in nodes (storage.md section 4.2).
     pub fn new(config: TreeConfig) -> Tree {
@@ -185,6 +192,12 @@ impl Tree {
         self.sessions.iter().map(|(id, timeout_ms)| (*id, *timeout_ms))
     }
 
+    /// As [`Tree::sessions`], from the one behind `last` on.
+    pub(crate) fn sessions_behind(&self, last: Option<SessionId>) -> impl Iterator<Item = (SessionId, i32)> + '_ {
+        let from = last.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
+        self.sessions.range((from, core::ops::Bound::Unbounded)).map(|(id, timeout_ms)| (*id, *timeout_ms))
+    }
+
     /// The time-out of a session in ms.
     pub fn session_timeout_ms(&self, session: SessionId) -> Option<i32> {
         self.sessions.get(&session).copied()
@@ -195,6 +208,29 @@ impl Tree {
         let first = (session, NodeId(0));
         let last = (session, NodeId(u32::MAX));
         self.ephemerals.range(first..=last).map(|(_, id)| self.path_of(*id)).collect()
+    }
+
+    /// Visits full paths of a session's ephemerals from `cursor` on until `visit` returns false or all were seen; true =
+    /// all seen. Those that live through several calls are seen exactly once; new ones may be missed.
+    pub fn list_ephemerals(
+        &self,
+        session: SessionId,
+        cursor: &mut EphemeralCursor,
+        mut visit: impl FnMut(String) -> bool,
+    ) -> bool {
+        let last = (session, NodeId(u32::MAX));
+        for (_, id) in self.ephemerals.range((session, NodeId(cursor.next))..=last) {
+            cursor.next = id.0.saturating_add(1);
+            if !visit(self.path_of(*id)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// True if the session has more than `count` ephemerals; looks at no more than that.
+    pub fn has_more_ephemerals(&self, session: SessionId, count: usize) -> bool {
+        self.ephemerals.range((session, NodeId(0))..=(session, NodeId(u32::MAX))).nth(count).is_some()
     }
 
     /// Sessions that own ephemerals, in ascending order.

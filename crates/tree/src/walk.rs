@@ -26,16 +26,27 @@ pub struct NodeImage<'a> {
 pub struct Walk {
     /// The tree's zxid when the walk began: nodes created later are left out, and the snapshot bears this name.
     pub zxid: Zxid,
-    /// Sessions at the start (id, time-out ms).
+    /// Sessions (id, time-out ms), whole when [`Walk::gather`] says so. One that opened or closed meanwhile may be here
+    /// or not: its transaction is in the log behind the walk's zxid.
     pub sessions: Vec<(SessionId, i32)>,
-    /// The ACL table at the start. The id of an ACL that appeared later may be missing here, or even mean another
+    /// The ACL table, likewise. The id of an ACL that appeared after the start may be missing here, or even mean another
     /// list; the transaction that gave it to a node is in the log behind the walk's zxid and repairs that.
     pub acls: Vec<(i64, AclList)>,
+    gathered: Gathered,
     /// Directories being walked, outermost first.
     open: Vec<OpenDir>,
     /// Path of the innermost.
     path: String,
     root_visited: bool,
+}
+
+/// How far the sessions and ACLs are copied.
+#[derive(Debug)]
+enum Gathered {
+    Sessions,
+    /// Entries of the table before this one.
+    Acls(u32),
+    All,
 }
 
 #[derive(Debug)]
@@ -48,13 +59,22 @@ struct OpenDir {
 }
 
 impl Tree {
-    /// Begins a walk of the tree as it is now. The zxid and digest for the snapshot's digest section are those of the
-    /// tree when the last step is done.
+    /// Begins a walk of the tree as it is now, with all sessions and ACLs: where the tree is held for one call only, a
+    /// server uses [`Tree::begin_walk`].
     pub fn walk(&self) -> Walk {
+        let mut walk = self.begin_walk();
+        while !walk.gather(self, usize::MAX) {}
+        walk
+    }
+
+    /// Begins a walk of the tree as it is now: first [`Walk::gather`], then [`Walk::step`], each until it is done. The
+    /// zxid and digest for the snapshot's digest section are those of the tree when the last step is done.
+    pub fn begin_walk(&self) -> Walk {
         Walk {
             zxid: self.zxid(),
-            sessions: self.sessions().collect(),
-            acls: self.acl_table(),
+            sessions: Vec::new(),
+            acls: Vec::new(),
+            gathered: Gathered::Sessions,
             open: vec![OpenDir { id: ROOT, ahead: usize::MAX, path_len: 0 }],
             path: String::new(),
             root_visited: false,
@@ -63,8 +83,30 @@ impl Tree {
 }
 
 impl Walk {
+    /// Copies at most `most` sessions or ACLs of what stands before the nodes; true = all of it is there.
+    pub fn gather(&mut self, tree: &Tree, most: usize) -> bool {
+        match self.gathered {
+            Gathered::Sessions => {
+                let before = self.sessions.len();
+                self.sessions.extend(tree.sessions_behind(self.sessions.last().map(|(id, _)| *id)).take(most));
+                if self.sessions.len() - before < most {
+                    self.gathered = Gathered::Acls(0);
+                }
+            }
+            Gathered::Acls(from) => {
+                self.gathered = match tree.acl_table(from, most, &mut self.acls) {
+                    Some(next) => Gathered::Acls(next),
+                    None => Gathered::All,
+                };
+            }
+            Gathered::All => {}
+        }
+        matches!(self.gathered, Gathered::All)
+    }
+
     /// Visits at most `max_nodes` nodes (fewer if it met nodes to leave out); true = that was the last step.
     pub fn step(&mut self, tree: &Tree, max_nodes: usize, mut visit: impl FnMut(NodeImage<'_>)) -> bool {
+        assert!(matches!(self.gathered, Gathered::All), "sessions and ACLs stand before the nodes");
         for _ in 0..max_nodes {
             if !self.root_visited {
                 self.root_visited = true;

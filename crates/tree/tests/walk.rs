@@ -166,9 +166,13 @@ fn walk_while_applying(tree: &mut Tree, history: &[(TxnHeader, Txn)], before: us
         }
     };
     apply(tree, before);
-    let mut walk = tree.walk();
+    let mut walk = tree.begin_walk();
     let mut nodes = Vec::new();
     for (steps, count) in pace.iter().cycle() {
+        if !walk.gather(tree, usize::from(*steps)) {
+            apply(tree, usize::from(*count));
+            continue;
+        }
         let done = walk.step(tree, usize::from(*steps), |image| {
             nodes.push((image.path.to_owned(), image.data.map(<[u8]>::to_vec), image.acl_id, image.stat));
         });

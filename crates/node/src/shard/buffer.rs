@@ -2,26 +2,31 @@
 //! keeps none.
 
 use ostler_model::limits;
+use std::collections::VecDeque;
 
-/// A FIFO of bytes in one vector: appended at the end, consumed from the front.
+/// A FIFO of bytes: appended at the end, consumed from the front. All in one vector, unless whole pieces were appended.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
+    /// Before `bytes`; none is empty.
+    pieces: VecDeque<Vec<u8>>,
+    pieces_bytes: usize,
     bytes: Vec<u8>,
+    /// Bytes consumed of the first piece, or of `bytes` if there are no pieces.
     start: usize,
 }
 
 impl Buffer {
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        self.pieces_bytes + self.bytes.len() - self.start
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What is not consumed yet.
+    /// What is not consumed yet: all of it, or the first piece. Empty only if nothing is left.
     pub(super) fn filled(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.pieces.front().unwrap_or(&self.bytes)[self.start..]
     }
 
     /// The vector to append to; nothing before its end may be touched.
@@ -30,17 +35,32 @@ impl Buffer {
             self.bytes = pool.take();
         }
         // Consumed bytes are moved away only when they are the larger part: amortised, each byte moves once.
-        if self.start > 4_096 && self.start > self.bytes.len() / 2 {
+        if self.pieces.is_empty() && self.start > 4_096 && self.start > self.bytes.len() / 2 {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
         &mut self.bytes
     }
 
+    /// Appends a piece as it is, without copying it.
+    pub(super) fn append(&mut self, piece: Vec<u8>) {
+        for piece in [std::mem::take(&mut self.bytes), piece] {
+            if !piece.is_empty() {
+                self.pieces_bytes += piece.len();
+                self.pieces.push_back(piece);
+            }
+        }
+    }
+
     /// Drops the first `count` bytes.
     pub(super) fn consume(&mut self, count: usize, pool: &mut Pool) {
         assert!(count <= self.len(), "consumed {count} of {} bytes", self.len());
         self.start += count;
+        while let Some(first) = self.pieces.front().map(Vec::len).filter(|first| *first <= self.start) {
+            self.pieces.pop_front();
+            self.start -= first;
+            self.pieces_bytes -= first;
+        }
         if self.is_empty() {
             self.release(pool);
         }
@@ -48,7 +68,8 @@ impl Buffer {
 
     /// Drops everything and gives the memory back.
     pub(super) fn release(&mut self, pool: &mut Pool) {
-        self.start = 0;
+        (self.start, self.pieces_bytes) = (0, 0);
+        self.pieces = VecDeque::new();
         pool.give(std::mem::take(&mut self.bytes));
     }
 }
@@ -105,6 +126,45 @@ pub(super) fn front(input: &[u8], least: usize, most: usize) -> Front {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_and_bytes_come_out_in_order(steps in proptest::collection::vec((0..3_u8, 0..9_000_usize), 1..60)) {
+            let (mut pool, mut buffer, mut model) = (Pool::default(), Buffer::default(), Vec::new());
+            let mut next = 0_u8;
+            for (step, size) in steps {
+                let mut fresh = || { next = next.wrapping_add(1); vec![next; size] };
+                match step {
+                    0 => {
+                        let bytes = fresh();
+                        model.extend_from_slice(&bytes);
+                        buffer.tail(&mut pool).extend_from_slice(&bytes);
+                    }
+                    1 => {
+                        let piece = fresh();
+                        model.extend_from_slice(&piece);
+                        buffer.append(piece);
+                    }
+                    _ => {
+                        let count = size.min(buffer.len());
+                        model.drain(..count);
+                        buffer.consume(count, &mut pool);
+                    }
+                }
+                prop_assert_eq!(buffer.len(), model.len());
+                prop_assert_eq!(buffer.filled().is_empty(), model.is_empty());
+                prop_assert!(model.starts_with(buffer.filled()));
+            }
+            while !buffer.is_empty() {
+                let front = buffer.filled().to_vec();
+                prop_assert!(model.starts_with(&front));
+                model.drain(..front.len());
+                buffer.consume(front.len(), &mut pool);
+            }
+            prop_assert!(model.is_empty());
+        }
+    }
 
     #[test]
     fn lengths_are_judged_before_anything_else() {

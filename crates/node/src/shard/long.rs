@@ -2,6 +2,7 @@
 //! 1.10). Their connection waits; all others go on.
 
 use super::Shard;
+use super::ephemerals::Ephemerals;
 use super::figures::Answered;
 use super::multi_read::{self, MultiRead};
 use super::scan::Scan;
@@ -11,11 +12,12 @@ use crate::CloseReason;
 use crate::reads::Reader;
 use ostler_model::{WatchMode, perms};
 use ostler_tree::{Change, Tree};
-use ostler_wire::client::{RequestHeader, encode_error};
+use ostler_wire::client::{ReplyHeader, RequestHeader, encode_error};
 
 #[derive(Debug)]
 pub(super) enum Long {
     Scan(Scan),
+    Ephemerals(Ephemerals),
     MultiRead(MultiRead),
     SetWatches(SetWatches),
 }
@@ -23,7 +25,7 @@ pub(super) enum Long {
 impl Shard {
     /// Begins one and does its first part; the shard has handled what the tree contains.
     pub(super) fn begin_long(&mut self, slot: usize, long: Long, tree: &Tree) -> Step {
-        if matches!(long, Long::Scan(_) | Long::MultiRead(_)) {
+        if matches!(long, Long::Scan(_) | Long::Ephemerals(_) | Long::MultiRead(_)) {
             self.scans.push(slot as u32);
         }
         self.conn_mut(slot).long = Some(Box::new(long));
@@ -36,6 +38,7 @@ impl Shard {
         let before = self.conn(slot).output.len();
         let (header, done) = match &mut *long {
             Long::Scan(scan) => (scan.header, self.step_scan(slot, scan, tree)),
+            Long::Ephemerals(request) => (request.header, self.step_ephemerals(slot, request, tree)),
             Long::MultiRead(request) => match self.step_multi_read(slot, request, tree) {
                 multi_read::Progress::TooLong => {
                     self.close(slot, CloseReason::AnswerTooLong);
@@ -81,11 +84,23 @@ impl Shard {
         let (bytes, done) = scan.page(node);
         *held_bytes += bytes;
         if done {
-            scan.finish(conn.output.tail(pool), handled, node);
+            scan.reply(handled, node).into_iter().for_each(|piece| conn.output.append(piece));
             if let Some((path, table)) = scan.watch() {
                 watches.add(slot as u32, path, table, WatchMode::Standard);
             }
         }
+        done
+    }
+
+    fn step_ephemerals(&mut self, slot: usize, request: &mut Ephemerals, tree: &Tree) -> bool {
+        let handled = self.handled;
+        let conn = self.conn_mut(slot);
+        let (bytes, done) = request.page(tree, conn.session);
+        if done {
+            let header = ReplyHeader { xid: request.header.xid, zxid: handled, err: 0 };
+            request.reply(header).into_iter().for_each(|piece| conn.output.append(piece));
+        }
+        self.held_bytes += bytes;
         done
     }
 
@@ -127,9 +142,10 @@ impl Shard {
     /// Listings under way correct themselves by what happens to their parent.
     pub(super) fn note_in_listings(&mut self, change: &Change) {
         for slot in &self.scans {
-            let long = self.conns[*slot as usize].as_deref_mut().and_then(|conn| conn.long.as_deref_mut());
-            if let Some(Long::Scan(scan) | Long::MultiRead(MultiRead { scan: Some(scan), .. })) = long {
-                scan.note(change);
+            match self.conns[*slot as usize].as_deref_mut().and_then(|conn| conn.long.as_deref_mut()) {
+                Some(Long::Scan(scan) | Long::MultiRead(MultiRead { scan: Some(scan), .. })) => scan.note(change),
+                Some(Long::Ephemerals(request)) => request.note(change),
+                _ => {}
             }
         }
     }

@@ -58,7 +58,8 @@ impl MultiRead {
     fn advance(&mut self, reader: &Reader<'_>, ops: &[Request<'_>]) -> Progress {
         let start = self.results.len();
         while let Some(op) = ops.get(self.done).filter(|op| is_multi_read(op)) {
-            if self.results.len() > limits::MULTI_READ_BYTES_MAX {
+            let listed = self.scan.as_ref().map_or(0, Scan::bytes);
+            if self.results.len() + listed > limits::MULTI_READ_BYTES_MAX {
                 return Progress::TooLong;
             }
             if self.results.len() - start > ONE_HOLD.bytes || !self.one(reader, op) {

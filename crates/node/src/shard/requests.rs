@@ -1,13 +1,14 @@
 //! Requests that a shard answers itself: reads of the tree, and what concerns only the connection.
 
 use super::conn::State;
+use super::ephemerals::Ephemerals;
 use super::figures::Answered;
 use super::long::Long;
 use super::multi_read::MultiRead;
 use super::set_watches::SetWatches;
 use super::turn::Step;
 use super::{Shard, scan::Scan};
-use crate::reads::{ListingMax, ReadOutcome, Reader};
+use crate::reads::{ListingMax, ReadOutcome, Reader, ephemerals_prefix};
 use crate::replica::watched_path;
 use crate::watches::NULL_PATH;
 use crate::{CloseReason, NodeConfig};
@@ -24,6 +25,9 @@ enum After {
 /// A listing beyond this is answered in pages.
 pub(super) const ONE_HOLD: ListingMax =
     ListingMax { children: limits::LISTING_CHILDREN_MAX, bytes: limits::HOLD_OUTPUT_BYTES_MAX };
+
+/// A session with more ephemerals is told of them here, in pages, and not by the replica behind a write.
+const EPHEMERALS_AWAY_MAX: usize = 128;
 
 impl Shard {
     /// Executes the read at the front of the input straight into the output. This is the path that nearly every
@@ -60,7 +64,14 @@ impl Shard {
                     (ReadOutcome::Watchable(table), Some(path)) => {
                         watches.add(slot as u32, path, table, WatchMode::Standard);
                     }
-                    (ReadOutcome::TooLong, _) => long = Some(Long::Scan(Scan::new(header, &request, config.seed))),
+                    (ReadOutcome::TooLong, _) => {
+                        long = Some(match &request {
+                            Request::GetEphemerals { prefix } => {
+                                Long::Ephemerals(Ephemerals::new(header, ephemerals_prefix(prefix), config.seed))
+                            }
+                            listing => Long::Scan(Scan::new(header, listing, config.seed)),
+                        });
+                    }
                     _ => {}
                 }
             }
@@ -146,6 +157,7 @@ impl Shard {
                     _ => false,
                 }
             }
+            Some(OpCode::GetEphemerals) => tree.has_more_ephemerals(conn.session, EPHEMERALS_AWAY_MAX),
             Some(OpCode::SetWatches | OpCode::SetWatches2 | OpCode::MultiRead) => true,
             _ => false,
         }

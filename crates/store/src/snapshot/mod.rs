@@ -19,7 +19,7 @@ mod tail;
 mod tests;
 
 pub use compress::Compression;
-pub use encode::{encode_node, encode_snapshot_start};
+pub use encode::{encode_node, encode_snapshot_start, encode_snapshot_start_part};
 pub use file::{SealedSnapshot, SnapshotFile, SnapshotFormat, write_snapshot};
 pub use read::{LoadedSnapshot, SnapshotError, read_snapshot};
 pub use receive::SnapshotReceiver;

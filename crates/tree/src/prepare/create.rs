@@ -2,7 +2,7 @@
 
 use super::{Check, parent_of, quota};
 use crate::{Policy, Store};
-use ostler_model::{Create, CreateOp, CreateTxn, ErrorCode, MAX_TTL_MS, Owner, Txn, path, perms};
+use ostler_model::{Create, CreateOp, CreateTxn, ErrorCode, MAX_TTL_MS, Owner, Txn, limits, path, perms};
 
 /// The flags of a create request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Check<'_> {
         self.allow(parent, perms::CREATE)?;
         let parent_stat = self.view.stat(parent);
         let path = if mode.sequential { format!("{asked}{:010}", parent_stat.cversion) } else { asked.to_owned() };
-        if !path::is_valid(&path) {
+        if !path::is_valid(&path) || path::parts(&path) > limits::PATH_PARTS_MAX {
             return Err(ErrorCode::BadArguments);
         }
         if path == "/" || self.view.find_child(parent, &path).is_some() {

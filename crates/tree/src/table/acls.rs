@@ -88,9 +88,15 @@ impl Acls {
         self.free = id;
     }
 
-    /// The entries that a snapshot must list: all in use but world:anyone:cdrwa.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &AclList)> {
-        (UNKNOWN + 1..self.entries.len()).filter_map(|id| Some((id, self.entries.at(id).list.as_ref()?)))
+    /// Behind the last entry.
+    pub fn end(&self) -> u32 {
+        self.entries.len()
+    }
+
+    /// The entries among these that a snapshot must list: all in use but world:anyone:cdrwa.
+    pub fn range(&self, ids: core::ops::Range<u32>) -> impl Iterator<Item = (u32, &AclList)> {
+        let ids = ids.start.max(UNKNOWN + 1)..ids.end;
+        ids.filter_map(|id| Some((id, self.entries.at(id).list.as_ref()?)))
     }
 }
 
@@ -120,7 +126,7 @@ mod tests {
         acls.release(a);
         assert_eq!(acls.list(a), &list("a"));
         acls.release(a);
-        assert_eq!(acls.iter().map(|(id, _)| id).collect::<Vec<_>>(), [b]);
+        assert_eq!(acls.range(0..acls.end()).map(|(id, _)| id).collect::<Vec<_>>(), [b]);
         assert_eq!(acls.intern(&list("c")), a);
     }
 

@@ -278,9 +278,12 @@ impl Tree {
         self.acls.release(entry);
     }
 
-    /// The ACL table as a snapshot lists it.
-    pub(crate) fn acl_table(&self) -> Vec<(i64, AclList)> {
-        self.acls.iter().map(|(id, list)| (i64::from(id), list.clone())).collect()
+    /// Adds to `table` what of the ACL table a snapshot lists, from entry `from` on, looking at `most` entries; the entry
+    /// to go on from, `None` at the end.
+    pub(crate) fn acl_table(&self, from: u32, most: usize, table: &mut Vec<(i64, AclList)>) -> Option<u32> {
+        let to = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(self.acls.end());
+        table.extend(self.acls.range(from..to).map(|(id, list)| (i64::from(id), list.clone())));
+        (to < self.acls.end()).then_some(to)
     }
 
     /// A node and bytes more or less below `dir` and all its ancestors, which have extensions because they have children.

@@ -18,6 +18,20 @@ fn flags_come_first() {
 }
 
 #[test]
+fn paths_are_not_created_deeper_than_their_bound() {
+    let mut server = Server::new();
+    let mut path = String::new();
+    for depth in 1..=ostler_model::limits::PATH_PARTS_MAX {
+        path.push_str("/d");
+        assert!(server.create(node(&path)).is_ok(), "{depth}");
+    }
+    assert_eq!(server.create(node(&format!("{path}/d"))), Err(-8));
+    // A sequence number is no part of its own.
+    let last = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    assert!(server.create(flagged(&format!("{last}/s-"), 2)).is_ok());
+}
+
+#[test]
 fn ttl_modes_need_the_extended_types() {
     let mut server = Server::new();
     for op in [CreateOp::Create, CreateOp::Create2, CreateOp::Container, CreateOp::Ttl] {
