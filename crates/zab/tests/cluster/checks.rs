@@ -16,6 +16,8 @@ pub struct Ghost {
     pub leader_of: BTreeMap<u32, ServerId>,
     /// Counted promises.
     pub promises: BTreeSet<(ServerId, u32)>,
+    /// The histories that reached the leader of an epoch with them.
+    pub reported: BTreeMap<u32, BTreeMap<ServerId, (u32, Zxid)>>,
 }
 
 impl Ghost {
@@ -80,6 +82,7 @@ impl World {
             let known = self.ghost.leader_of.insert(epoch, id);
             assert!(known.is_none(), "INV-3: {epoch} is led by {known:?} and {id:?}");
             assert_eq!(server.disk.epochs.current, epoch);
+            self.check_most_recent(id, epoch);
             let history = server.disk.appended();
             for (zxid, payload) in &self.ghost.committed {
                 assert_eq!(history.get(zxid), Some(payload), "INV-14: {id:?} leads {epoch} without {zxid}");
@@ -98,10 +101,25 @@ impl World {
         assert_eq!(tree, expected, "INV-9, INV-20: {id:?} serves another history up to {up_to}");
     }
 
+    /// INV-4: a quorum promised the epoch with histories that are not newer than the leader's.
+    fn check_most_recent(&self, id: ServerId, epoch: u32) {
+        let up = self.servers[&id].up.as_ref().unwrap();
+        let (own_epoch, own_last) = (up.epoch_at_start, self.servers[&id].disk.last());
+        let reported = self.ghost.reported.get(&epoch);
+        let is_older = |server: ServerId| {
+            let pair = reported.and_then(|reported| reported.get(&server));
+            server == id || pair.is_some_and(|pair| *pair <= (own_epoch, own_last))
+        };
+        assert!(
+            self.ensemble.is_quorum(is_older),
+            "INV-4: {id:?} leads {epoch} with {own_epoch}, {own_last}: {reported:?}"
+        );
+    }
+
     pub fn check_vote(&self, id: ServerId, to: ServerId, notification: &Notification) {
         let server = &self.servers[&id];
         // Strangers are told the vote that settled the last election.
-        if !self.ensemble.is_voter(to) {
+        if !self.ensemble.is_voter(to) || self.has_liars {
             return;
         }
         if notification.state == PeerState::Looking && notification.vote.leader == id {
@@ -134,6 +152,11 @@ impl World {
                 if !conn.new_leader_sent {
                     conn.sync_upto = *zxid;
                 }
+            }
+            Message::Commit { zxid } => {
+                let conn = self.conns.get_mut(&link).unwrap();
+                assert!(*zxid > conn.committed, "INV-16: COMMIT {zxid} behind {} to one learner", conn.committed);
+                conn.committed = *zxid;
             }
             Message::NewLeader { .. } => self.conns.get_mut(&link).unwrap().new_leader_sent = true,
             Message::Ack { zxid } if zxid.counter() == 0 => self.check_new_leader_ack(id, link, zxid.epoch()),

@@ -133,6 +133,10 @@ impl World {
                 SyncKind::Trunc => self.counts.truncs += 1,
                 SyncKind::Snap => self.counts.snaps += 1,
             },
+            Effect::Trace(Trace::RoleEntered { .. }) => {
+                let current = self.servers[&id].disk.epochs.current;
+                self.up(id).epoch_at_start = current;
+            }
             Effect::Trace(_) => {}
         }
     }

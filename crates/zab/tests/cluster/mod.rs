@@ -9,12 +9,14 @@ pub mod disk;
 pub mod effects;
 pub mod faults;
 pub mod rng;
+pub mod run;
 pub mod server;
 
 use checks::Ghost;
 use ostler_model::{Ensemble, Member, ServerId, Zxid};
-use ostler_zab::{Event, LinkId, Message, Notification, Payload, Settings};
+use ostler_zab::{Event, LinkId, Message, Notification, Payload};
 pub use rng::Rng;
+use run::Plan;
 use server::Server;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -40,6 +42,8 @@ pub struct Conn {
     /// What NEWLEADER covers.
     pub sync_upto: Zxid,
     pub new_leader_sent: bool,
+    /// The last COMMIT on it.
+    pub committed: Zxid,
 }
 
 /// Something that will happen.
@@ -60,18 +64,6 @@ pub enum Action {
     Heal,
 }
 
-/// What a run is made of.
-#[derive(Clone)]
-pub struct Plan {
-    pub seed: u64,
-    pub voters: i64,
-    pub observers: i64,
-    /// Faults happen until then.
-    pub faults_until_ms: u64,
-    pub settings: fn(ServerId, &mut Rng) -> Settings,
-    pub log: bool,
-}
-
 pub struct World {
     pub rng: Rng,
     pub now_ms: u64,
@@ -90,6 +82,8 @@ pub struct World {
     pub slow_disk: BTreeSet<ServerId>,
     pub log: bool,
     client_stopped: bool,
+    /// While faults happen, votes are exchanged for others: whoever is elected, nothing may be lost.
+    pub has_liars: bool,
     pub counts: Counts,
 }
 
@@ -107,6 +101,7 @@ pub struct Counts {
 }
 
 impl Counts {
+    #[allow(dead_code, reason = "not every test sums up")]
     pub fn add(&mut self, other: &Counts) {
         self.events += other.events;
         self.faults += other.faults;
@@ -140,7 +135,8 @@ impl World {
         let mut rng = Rng::new(plan.seed);
         let ensemble = ensemble(plan.voters, plan.observers);
         let servers = ensemble.members().iter().map(|member| {
-            let settings = (plan.settings)(member.id, &mut rng);
+            let mut settings = run::settings(member.id, &mut rng);
+            settings.quirks = plan.quirks;
             (member.id, Server { disk: disk::Disk::default(), settings, up: None, life: 0 })
         });
         let servers = servers.collect();
@@ -161,6 +157,7 @@ impl World {
             slow_disk: BTreeSet::new(),
             log: plan.log,
             client_stopped: false,
+            has_liars: plan.seed % 4 == 3,
             counts: Counts::default(),
         };
         for id in world.servers.keys().copied().collect::<Vec<_>>() {
@@ -286,7 +283,13 @@ impl World {
         if !self.reaches(from, to) {
             return;
         }
-        if let Some(notification) = self.mail.remove(&(from, to)) {
+        if let Some(mut notification) = self.mail.remove(&(from, to)) {
+            if self.has_liars && self.now_ms < self.faults_until_ms && self.rng.chance(20) {
+                let voters: Vec<ServerId> = self.ensemble.voters().collect();
+                notification.vote.leader = *self.rng.pick(&voters);
+                notification.vote.peer_epoch += self.rng.below(2) as i64;
+                notification.vote.zxid.0 += self.rng.below(1 << 33) as i64;
+            }
             self.step(to, Event::Notified { from, notification });
         }
     }
@@ -316,6 +319,7 @@ impl World {
             epoch: 0,
             sync_upto: Zxid::ZERO,
             new_leader_sent: false,
+            committed: Zxid::ZERO,
         };
         self.conns.insert(link, conn);
         self.step(leader, Event::LearnerUp { link });
@@ -356,7 +360,13 @@ impl World {
         let conn = self.conns.get_mut(&link).unwrap();
         let pipe = if to_leader { &mut conn.to_leader } else { &mut conn.to_learner };
         match pipe.pop_front().unwrap() {
-            Item::Message(message) => self.step(to.0, Event::Received { link, message }),
+            Item::Message(message) => {
+                if let Message::AckEpoch { last, current_epoch: Some(current) } = message {
+                    let reported = self.ghost.reported.entry(conn.epoch).or_default();
+                    reported.entry(from.0).or_insert((current, last));
+                }
+                self.step(to.0, Event::Received { link, message });
+            }
             Item::Tree(tree) => {
                 let (_, label) = receiving.expect("a tree follows SNAP");
                 let delay = self.rng.between(1, 60);

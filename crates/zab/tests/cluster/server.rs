@@ -31,6 +31,8 @@ pub struct Up {
     pub receiving: Option<(LinkId, Zxid)>,
     pub serving: Option<(ServingRole, u32)>,
     pub tick_at: Option<u64>,
+    /// The epoch of the history with which the present role began.
+    pub epoch_at_start: u32,
     pub barriers: BTreeMap<u64, Zxid>,
 }
 
@@ -54,6 +56,7 @@ impl Server {
             receiving: None,
             serving: None,
             tick_at: None,
+            epoch_at_start: epochs.current,
             barriers: BTreeMap::new(),
         });
     }
