@@ -132,7 +132,6 @@ impl Election {
     }
 
     /// Begins an election with a vote for somebody else, to whom this server hands over (DEV-20).
-    #[cfg_attr(not(test), expect(dead_code, reason = "its user, the hand-over, is not here yet"))]
     pub(crate) fn start_with(
         &mut self,
         now_ms: u64,

@@ -9,6 +9,8 @@
 //! that the next vote names (BUG-14, BUG-15, INV-22). Each role has a generation of its own, and completions of an older
 //! one reach [`State`] but no role.
 
+mod hand_over;
+
 use crate::election::{Candidate, Decided, Decision, Election, Voting};
 use crate::leader::{Leader, LinkStage, Stage, Step};
 use crate::learner::{Learner, Phase};
@@ -42,6 +44,8 @@ struct Running {
     /// Connections to the quorum port while this server looks for a leader: if it becomes that itself, they need not
     /// come again (DEV-19).
     waiting: BTreeMap<LinkId, Waiting>,
+    /// The operator wants this server to stop.
+    resignation: Option<Resignation>,
 }
 
 /// A learner that believes that this server leads, and may be right soon.
@@ -59,6 +63,17 @@ enum Role {
     Learning(Box<Learner>),
     /// The disk comes to rest, then the tree.
     Leaving,
+    /// Nothing more will be said: the process stops.
+    Retired,
+}
+
+/// A hand-over under way (DEV-20).
+#[derive(Clone, Copy, Debug)]
+struct Resignation {
+    /// This server goes then at the latest.
+    until_ms: u64,
+    /// Whom it votes for.
+    successor: Option<ServerId>,
 }
 
 impl Zab {
@@ -80,6 +95,7 @@ impl Zab {
                     election: Election::new(&self.settings),
                     role: Role::Leaving,
                     waiting: BTreeMap::new(),
+                    resignation: None,
                 }));
                 running.state.now_ms = now_ms;
                 core::mem::swap(&mut running.state.effects, effects);
@@ -105,9 +121,18 @@ impl Zab {
         let role = match &running.role {
             Role::Leading(leader) => Some(leader.next_deadline()),
             Role::Learning(learner) => Some(learner.next_deadline()),
+            Role::Retired => return None,
             Role::Looking | Role::Leaving => running.waiting.values().map(|waiting| waiting.until_ms).min(),
         };
-        running.election.next_deadline().into_iter().chain(role).min().filter(|at_ms| *at_ms < u64::MAX)
+        let resignation = running.resignation.map(|resignation| resignation.until_ms);
+        running
+            .election
+            .next_deadline()
+            .into_iter()
+            .chain(role)
+            .chain(resignation)
+            .min()
+            .filter(|at_ms| *at_ms < u64::MAX)
     }
 
     /// Where this server stands.
@@ -123,10 +148,13 @@ impl Running {
     fn take(&mut self, event: Event) {
         let step = match event {
             Event::Boot(_) => unreachable!("handled by Zab::step"),
+            _ if matches!(self.role, Role::Retired) => Ok(()),
             Event::Notified { .. } | Event::ElectionUp { .. } | Event::ElectionDown { .. } => {
                 self.elect(&event);
+                self.hear_successor(&event);
                 Ok(())
             }
+            Event::Resign => self.resign(),
             Event::Tick => self.tick(),
             Event::LearnerUp { link } => {
                 self.learner_up(link);
@@ -140,7 +168,7 @@ impl Running {
                         Ok(())
                     }
                     Role::Learning(learner) => learner.link_down(link),
-                    Role::Looking | Role::Leaving => Ok(()),
+                    Role::Looking | Role::Leaving | Role::Retired => Ok(()),
                 }
             }
             Event::Received { link, message } => self.received(link, message),
@@ -191,6 +219,7 @@ impl Running {
         match &mut self.role {
             Role::Leading(leader) => leader.received(&mut self.state, link, message),
             Role::Learning(learner) => learner.received(&mut self.state, link, message),
+            Role::Retired => Ok(()),
             Role::Looking | Role::Leaving => {
                 // It has introduced itself, and has nothing more to say before it is answered.
                 if let Some(waiting) = self.waiting.get_mut(&link)
@@ -213,7 +242,9 @@ impl Running {
                 let until_ms = self.state.now_ms.saturating_add(4 * finalize_ms + notification_min_ms);
                 self.waiting.insert(link, Waiting { said: None, until_ms });
             }
-            Role::Looking | Role::Leaving | Role::Learning(_) => self.state.close(link, CloseWhy::NotLeading),
+            Role::Looking | Role::Leaving | Role::Retired | Role::Learning(_) => {
+                self.state.close(link, CloseWhy::NotLeading);
+            }
         }
     }
 
@@ -231,15 +262,20 @@ impl Running {
                 }
                 Ok(())
             }
-            Role::Looking => Ok(()),
+            Role::Looking | Role::Retired => Ok(()),
         }
     }
 
     fn tick(&mut self) -> Step {
+        if self.resignation.is_some_and(|resignation| resignation.until_ms <= self.state.now_ms) {
+            self.retire();
+            return Ok(());
+        }
         self.elect(&Event::Tick);
         match &mut self.role {
             Role::Leading(leader) => leader.tick(&mut self.state),
             Role::Learning(learner) => learner.tick(&mut self.state),
+            Role::Retired => Ok(()),
             Role::Looking | Role::Leaving => {
                 let State { now_ms, effects, .. } = &mut self.state;
                 self.waiting.retain(|link, waiting| {
@@ -262,7 +298,7 @@ impl Running {
                 self.state.tree.is = TreeIs::Foreign;
                 Err(RoleEnd::Diverged)
             }
-            Role::Looking | Role::Leaving => Ok(()),
+            Role::Looking | Role::Leaving | Role::Retired => Ok(()),
         }
     }
 
@@ -302,7 +338,7 @@ impl Running {
                 learner.evict(&mut self.state);
             }
             Role::Leaving if self.state.tree.is == TreeIs::Ours && self.state.is_at_rest => self.look(),
-            Role::Leaving | Role::Looking => {}
+            Role::Leaving | Role::Looking | Role::Retired => {}
         }
         if let Some(epoch) = self.state.established.take() {
             self.election.established(epoch);
@@ -338,6 +374,10 @@ impl Running {
             Some(MemberRole::Observer) => Voting::Observer,
             None => Voting::Unlisted,
         };
+        if self.resignation.is_some() {
+            self.look_for_successor();
+            return;
+        }
         let last = if state.settings.quirks.vote_applied { state.tree.applied } else { state.history.last() };
         let candidate = Candidate { last, current_epoch: state.epochs.current, trusted: state.history.trusted, voting };
         if let Some(decided) = self.election.start(state.now_ms, candidate, &state.configs, &mut state.effects) {
@@ -348,6 +388,11 @@ impl Running {
     /// An election was decided.
     fn enter(&mut self, decided: Decided) {
         assert!(matches!(self.role, Role::Looking), "only who looks for a leader finds one");
+        if self.resignation.is_some() {
+            // A quorum agreed, on the successor or on somebody else: this server is not needed any more.
+            self.retire();
+            return;
+        }
         let state = &mut self.state;
         state.generation.0 += 1;
         state.is_at_rest = false;
@@ -375,6 +420,9 @@ impl Running {
     /// Ends the role.
     fn leave(&mut self, why: RoleEnd) {
         let state = &mut self.state;
+        if let (Some(resignation), Role::Leading(leader)) = (&mut self.resignation, &self.role) {
+            resignation.successor = leader.successor(state);
+        }
         let role_state = match &mut self.role {
             Role::Leading(leader) => {
                 leader.leave(state);
@@ -384,7 +432,7 @@ impl Running {
                 learner.leave(state);
                 if learner.observer() { PeerState::Observing } else { PeerState::Following }
             }
-            Role::Looking | Role::Leaving => unreachable!("there is no role to end"),
+            Role::Looking | Role::Leaving | Role::Retired => unreachable!("there is no role to end"),
         };
         state.trace(Trace::RoleLeft { state: role_state, why });
         self.role = Role::Leaving;
@@ -418,7 +466,7 @@ impl Running {
             learners: Vec::new(),
         };
         match &self.role {
-            Role::Looking | Role::Leaving => {}
+            Role::Looking | Role::Leaving | Role::Retired => {}
             Role::Leading(leader) => {
                 status.phase = match leader.stage() {
                     Stage::Introductions | Stage::SavingAccepted | Stage::Promises | Stage::SavingCurrent => {

@@ -12,7 +12,7 @@ impl Leader {
     /// The zxid of the next proposal; none before the epoch is established and when its counter is used up (E§1.2).
     pub(crate) fn next_zxid(&self, state: &State) -> Option<Zxid> {
         let last = state.history.last();
-        if self.stage != Stage::Broadcast {
+        if self.stage != Stage::Broadcast || self.is_resigning {
             return None;
         }
         let next = if last.epoch() == self.epoch { last.next()? } else { Zxid::new(self.epoch, 1) };
@@ -20,7 +20,7 @@ impl Leader {
     }
 
     pub(crate) fn propose(&mut self, state: &mut State, entry: Entry) -> Step {
-        if self.stage != Stage::Broadcast {
+        if self.stage != Stage::Broadcast || self.is_resigning {
             return Ok(());
         }
         let zxid = entry.zxid;
@@ -140,6 +140,7 @@ impl Leader {
         }
         self.synchronise_ready(state);
         // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
+        self.look_at_resignation(state)?;
         if self.committed == state.history.last() && self.next_zxid(state).is_none() {
             return Err(RoleEnd::CounterExhausted);
         }

@@ -12,6 +12,7 @@
 
 mod broadcast;
 mod discovery;
+mod end;
 mod link;
 mod liveness;
 mod sync;
@@ -70,6 +71,8 @@ pub(crate) struct Leader {
     next_ping_ms: u64,
     /// Counts the pings: each second one looks at the quorum.
     half_ticks: u64,
+    /// Nothing more is proposed; the role ends when everything is committed (DEV-20).
+    is_resigning: bool,
 }
 
 impl Leader {
@@ -92,6 +95,7 @@ impl Leader {
             barriers: VecDeque::new(),
             next_ping_ms: state.now_ms + state.settings.tick_ms / 2,
             half_ticks: 0,
+            is_resigning: false,
         };
         for link in waiting {
             leader.link_up(state, link);

@@ -127,7 +127,8 @@ impl World {
                 up.barriers.clear();
                 assert!(up.serving.take().is_some(), "who does not serve cannot stop");
             }
-            Effect::Activate { .. } | Effect::Resigned => {}
+            Effect::Resigned => self.later(3, Action::Stop { server: id, life }),
+            Effect::Activate { .. } => {}
             Effect::Trace(Trace::Syncing { with, .. }) => match with {
                 SyncKind::Diff => self.counts.diffs += 1,
                 SyncKind::Trunc => self.counts.truncs += 1,

@@ -52,7 +52,7 @@ impl World {
                     self.slow_disk.insert(id);
                 }
             }
-            _ => match self.rng.below(4) {
+            _ => match self.rng.below(6) {
                 0 => {
                     let links: Vec<LinkId> = self.conns.keys().copied().collect();
                     if !links.is_empty() {
@@ -69,6 +69,7 @@ impl World {
                         self.step(id, Event::Diverged { zxid: Zxid::ZERO });
                     }
                 }
+                2 | 3 => self.step(id, Event::Resign),
                 _ => {
                     // The log is rolled under a running server.
                     if let Some(up) = &self.servers[&id].up

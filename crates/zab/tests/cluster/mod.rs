@@ -48,17 +48,61 @@ pub struct Conn {
 
 /// Something that will happen.
 pub enum Action {
-    Deliver { link: LinkId, to_leader: bool },
-    Note { from: ServerId, to: ServerId },
-    Dial { server: ServerId, life: u64, leader: ServerId, until_ms: u64 },
-    Disk { server: ServerId, life: u64 },
-    Apply { server: ServerId, life: u64 },
-    Tick { server: ServerId, life: u64 },
-    Tell { server: ServerId, life: u64, event: Event },
-    TreeOut { link: LinkId, label: Zxid, from: Zxid },
-    TreeIn { server: ServerId, life: u64, link: LinkId, label: Zxid, tree: disk::Txns },
-    Reload { server: ServerId, life: u64 },
-    Boot { server: ServerId },
+    Deliver {
+        link: LinkId,
+        to_leader: bool,
+    },
+    Note {
+        from: ServerId,
+        to: ServerId,
+    },
+    Dial {
+        server: ServerId,
+        life: u64,
+        leader: ServerId,
+        until_ms: u64,
+    },
+    Disk {
+        server: ServerId,
+        life: u64,
+    },
+    Apply {
+        server: ServerId,
+        life: u64,
+    },
+    Tick {
+        server: ServerId,
+        life: u64,
+    },
+    Tell {
+        server: ServerId,
+        life: u64,
+        event: Event,
+    },
+    TreeOut {
+        link: LinkId,
+        label: Zxid,
+        from: Zxid,
+    },
+    TreeIn {
+        server: ServerId,
+        life: u64,
+        link: LinkId,
+        label: Zxid,
+        tree: disk::Txns,
+    },
+    Reload {
+        server: ServerId,
+        life: u64,
+    },
+    Boot {
+        server: ServerId,
+    },
+    /// The process ends, after it said that it can.
+    Stop {
+        server: ServerId,
+        life: u64,
+    },
     Client,
     Fault,
     Heal,
@@ -235,6 +279,7 @@ impl World {
             }
             Action::Reload { server, life } if self.is_life(server, life) => self.reload(server),
             Action::Boot { server } => self.boot(server),
+            Action::Stop { server, life } if self.is_life(server, life) => self.crash(server),
             Action::Client => self.client(),
             Action::Fault => self.fault(),
             Action::Heal => self.heal(),
@@ -244,6 +289,7 @@ impl World {
             | Action::Tick { .. }
             | Action::Tell { .. }
             | Action::TreeIn { .. }
+            | Action::Stop { .. }
             | Action::Reload { .. } => {}
         }
     }
