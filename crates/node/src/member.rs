@@ -325,7 +325,7 @@ impl Member {
     /// The tree in `parts` is the one that was ordered by [`Order::Reload`].
     pub fn tree_reloaded(&mut self, parts: &mut Parts<'_>, generation: Generation) {
         let zxid = parts.tree.zxid();
-        parts.replica.tree_replaced(parts.tree);
+        parts.replica.tree_replaced(parts.tree, true);
         self.applied = zxid;
         self.events.push_back(Event::Reloaded { generation, zxid });
         self.run(parts);
@@ -339,7 +339,7 @@ impl Member {
         let complete = rest.is_some();
         conn.input = rest.unwrap_or_default();
         if complete {
-            parts.replica.tree_replaced(parts.tree);
+            parts.replica.tree_replaced(parts.tree, false);
             self.applied = parts.tree.zxid();
         }
         self.events.push_back(Event::TreeReceived { link, complete });

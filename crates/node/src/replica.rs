@@ -122,6 +122,8 @@ pub struct Replica {
     last_proposed: Zxid,
     /// Up to where transactions may be applied.
     committed: Zxid,
+    /// The tree's digest is that of its transactions (see [`Replica::tree_replaced`]).
+    settled: bool,
     /// Not told yet: see [`Applied::diverged`].
     diverged: Option<Zxid>,
     /// Set while nothing may expire.
@@ -158,6 +160,7 @@ impl Replica {
             appends: Vec::new(),
             last_proposed: tree.zxid(),
             committed: tree.zxid(),
+            settled: true,
             diverged: None,
             hold: None,
             last_tick_ms: now.mono_ms,

@@ -62,6 +62,10 @@ impl Member {
             }
             Effect::Serve { role, epoch } => {
                 parts.replica.serve(parts.now, role, epoch, parts.tree, parts.streams);
+                if parts.tree.finish_replay().is_err() {
+                    // A node without its ACL: the leader's tree was not whole.
+                    self.events.push_back(Event::Diverged { zxid: parts.tree.zxid() });
+                }
                 self.orders.push(Order::Serving { role, epoch });
             }
             Effect::StopServing => {

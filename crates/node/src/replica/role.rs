@@ -40,6 +40,8 @@ impl Replica {
     pub fn serve(&mut self, now: Now, role: ServingRole, epoch: u32, tree: &mut Tree, streams: &mut [Stream]) {
         assert_eq!(self.role, Role::Idle, "a role begins when the one before has ended");
         self.apply_quietly(tree);
+        // Whatever a fuzzy snapshot contained too early or lacked is in its place now: what follows must agree.
+        self.settled = true;
         self.role = if role == ServingRole::Leader { Role::Leader } else { Role::Learner };
         self.last_tick_ms = now.mono_ms;
         self.sweep = Sweep::starting(now.mono_ms + self.config.container_check_interval_ms);
@@ -113,8 +115,10 @@ impl Replica {
         self.committed = self.committed.min(after);
     }
 
-    /// The tree was replaced: by one that was received, or built anew from disk.
-    pub fn tree_replaced(&mut self, tree: &Tree) {
+    /// The tree was replaced: by one that was received, or built anew from disk. Not `settled`: it is that of a fuzzy
+    /// snapshot whose transactions are still to come, so that its digest says nothing before this member serves.
+    pub fn tree_replaced(&mut self, tree: &Tree, settled: bool) {
+        self.settled = settled;
         assert_eq!(self.role, Role::Idle, "nobody may look at a tree that is replaced");
         self.window.retain(|proposed| proposed.header.zxid > tree.zxid());
         self.committed = tree.zxid();

@@ -33,7 +33,7 @@ pub(super) fn start(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<St
         );
     }
     let history = history(&state);
-    let MemberState { mut tree, last, epochs, facts, .. } = state;
+    let MemberState { mut tree, settled, last, epochs, facts, .. } = state;
     let saved = epochs.epochs();
     let writer = Writer {
         log: Log::after(RealDisk, ground.log_config(), last),
@@ -49,6 +49,7 @@ pub(super) fn start(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<St
     // Session ids begin with the low byte of the server's number (E§10).
     let node = Arc::new(node_config(config, ensemble.me.0 as u8, ground.seed()));
     let mut replica = Replica::member(Arc::clone(&node), &tree, now);
+    replica.tree_replaced(&tree, settled);
     let shard = Shard::member(node, 0);
     let mut streams = vec![Stream::new()];
     let boot = Boot {
