@@ -33,6 +33,9 @@ const MUTANTS: &[Mutant] = &[
     ("commit_without_quorum", |q| q.commit_without_quorum = true, 3, 0, 100, "INV-15"),
     ("leader_acks_unsynced", |q| q.leader_acks_unsynced = true, 3, 0, 100, "INV-15"),
     ("learner_acks_unsynced", |q| q.learner_acks_unsynced = true, 3, 0, 100, "INV-18"),
+    ("skip_ahead_check", |q| q.skip_ahead_check = true, 3, 0, 100, "INV-4"),
+    // Two leaders' clients read different histories; the comparison at the end is the first to see it.
+    ("count_observers", |q| q.count_observers = true, 3, 2, 100, "LIV-4"),
     ("skip_fence", |q| q.skip_fence = true, 3, 0, 100, "BUG-14"),
     ("commit_out_of_order", |q| q.commit_out_of_order = true, 3, 0, 100, "INV-16"),
 ];
