@@ -1,0 +1,83 @@
+//! What kind of world a seed makes: sizes, speeds and limits, small ones in half of the seeds so that every bound is met.
+
+use crate::rng::Dice;
+use ostler_store::{Compression, SnapshotFormat};
+
+/// The settings of one run.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "self-explanatory")]
+pub struct Settings {
+    pub seed: u64,
+    pub servers: usize,
+    pub clients: usize,
+    pub tick_ms: u64,
+    pub session_timeout_ms: u32,
+    pub shards: usize,
+    /// In how many of 100 turns a shard is late; 0 = one thread does everything.
+    pub lag_percent: u64,
+    pub outstanding_max: usize,
+    pub stream_batches_max: usize,
+    pub disk_us: u64,
+    pub turn_us: u64,
+    pub split_dirs: bool,
+    pub preallocate_bytes: u64,
+    pub snap_count: u32,
+    pub log_file_bytes: u64,
+    pub compression: Compression,
+    pub delay_us: u64,
+    pub piece_bytes: usize,
+    pub buffer_bytes: usize,
+    /// At least this many faults.
+    pub faults: usize,
+    /// A rule broken on purpose (docs/simulation.md).
+    pub mutant: Option<String>,
+    #[cfg(feature = "mutants")]
+    pub node_mutant: Option<ostler_node::Mutant>,
+}
+
+impl Settings {
+    /// Those of a seed.
+    pub fn new(seed: u64, servers: usize, mutant: Option<&str>) -> Settings {
+        let dice = &mut Dice::new(seed ^ 0x5e77_1265);
+        let small = dice.percent(50);
+        let tick_ms = dice.pick(&[200, 500, 1_000, 2_000]);
+        let many_threads = dice.percent(60);
+        let shards = if many_threads { dice.between(1, 3) as usize } else { 1 };
+        let small_or = |dice: &mut Dice, usual: usize| if small { dice.between(1, 8) as usize } else { usual };
+        Settings {
+            seed,
+            servers,
+            clients: dice.between(4, 8) as usize,
+            tick_ms,
+            session_timeout_ms: (tick_ms * dice.between(2, 8)) as u32,
+            shards,
+            lag_percent: if many_threads { dice.between(5, 60) } else { 0 },
+            outstanding_max: small_or(dice, 1_000),
+            stream_batches_max: small_or(dice, 1_024),
+            disk_us: dice.pick(&[100, 500, 2_000, 10_000]),
+            turn_us: dice.pick(&[20, 100, 1_000]),
+            split_dirs: dice.percent(50),
+            preallocate_bytes: dice.pick(&[0, 4_096, 16_384]),
+            snap_count: dice.pick(&[10, 40, 200, 1_000]),
+            log_file_bytes: dice.pick(&[0, 0, 4_000, 20_000]),
+            compression: dice.pick(&[Compression::None, Compression::None, Compression::Gzip, Compression::Snappy]),
+            delay_us: dice.pick(&[50, 300, 1_000, 10_000]),
+            piece_bytes: dice.pick(&[16, 200, 1_460, 65_536]),
+            buffer_bytes: dice.pick(&[512, 4_096, 65_536, 1 << 20]),
+            faults: dice.between(20, 40) as usize,
+            mutant: mutant.map(str::to_owned),
+            #[cfg(feature = "mutants")]
+            node_mutant: mutant.and_then(crate::mutants::of_node),
+        }
+    }
+
+    /// True if this rule is broken on purpose.
+    pub fn breaks(&self, mutant: &str) -> bool {
+        self.mutant.as_deref() == Some(mutant)
+    }
+
+    /// How snapshots are written.
+    pub fn snapshot_format(&self) -> SnapshotFormat {
+        SnapshotFormat { compression: self.compression, ..SnapshotFormat::default() }
+    }
+}
