@@ -114,6 +114,8 @@ pub struct Shard {
     read_once: Option<u64>,
     /// Connections whose end the replica does not know yet.
     gone: Vec<Submit>,
+    /// Sessions whose connection ended with requests that had been read and were still waiting: they were heard of.
+    last_words: Vec<SessionId>,
     overflowing: Vec<ConnId>,
     /// Writes at the replica, by connection and number, if they are audited.
     audits: Option<HashMap<(u64, u64), Audited, FixedState>>,
@@ -166,6 +168,7 @@ impl Shard {
             probes: Vec::new(),
             read_once: None,
             gone: Vec::new(),
+            last_words: Vec::new(),
             overflowing: Vec::new(),
             audits: config.audit.then(|| HashMap::with_hasher(hasher)),
             tokens: TokenBucket::new(config.connection_throttle, config.seed),
@@ -479,10 +482,15 @@ impl Shard {
     /// Ends a connection: nothing more is read or answered, what was answered is flushed.
     fn close(&mut self, slot: usize, reason: CloseReason) {
         let now_ms = self.now.mono_ms;
-        let Shard { conns, pool, input_bytes, large_bytes, watches, sessions, scans, gone, events, .. } = self;
+        let Shard {
+            conns, pool, input_bytes, large_bytes, watches, sessions, scans, gone, last_words, events, config, ..
+        } = self;
         let conn = conns[slot].as_deref_mut().expect("the slot is taken");
         if conn.state == State::Closing {
             return;
+        }
+        if conn.state == State::Open && matches!(front(conn.input.filled(), 8, config.frame_bytes_max), Front::Frame(_)) {
+            last_words.push(conn.session);
         }
         if conn.next_seq > 0 {
             gone.push(Submit { origin: Origin { conn: conn.id, seq: conn.next_seq }, item: SubmitItem::Gone });

@@ -80,7 +80,7 @@ pub enum SubmitItem {
 pub struct Outbox {
     /// For [`Replica::receive`](crate::Replica::receive), in order.
     pub submits: Vec<Submit>,
-    /// For [`Replica::touch`](crate::Replica::touch): sessions heard of, each at most once per tick.
+    /// For [`Replica::touch`](crate::Replica::touch), before the submits: sessions heard of, each about once per tick.
     pub touches: Vec<SessionId>,
     /// Four-letter words to be answered with [`Shard::answer`](crate::Shard::answer).
     pub commands: Vec<Command>,

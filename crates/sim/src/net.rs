@@ -438,10 +438,8 @@ impl Net {
             }
             (Segment::Fin, Life::Open) => side.fin = true,
             (Segment::Reset, Life::Open | Life::Opening) => {
+                // What arrived before can still be read, as on Linux.
                 side.life = Life::Reset;
-                if self.dice.percent(50) {
-                    link.pipes[1 - end.side].inbox.clear();
-                }
             }
             (Segment::Data(_) | Segment::Fin, Life::Gone) => {
                 // A host that does not know the connection (any more).

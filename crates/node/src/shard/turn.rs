@@ -82,6 +82,7 @@ impl Shard {
         }
         self.answer_questions(outbox);
         outbox.submits.append(&mut self.gone);
+        outbox.touches.append(&mut self.last_words);
         outbox.resumed.append(&mut self.resumed);
         Turn { more: self.has_work() || !stream.is_empty() }
     }

@@ -139,7 +139,7 @@ impl Process {
                 more = true;
                 continue;
             }
-            self.read(scene, shard);
+            more |= self.read(scene, shard);
             more |= self.turn_shard(scene, shard);
             self.deliver(scene, shard);
         }
@@ -175,9 +175,11 @@ impl Process {
         }
     }
 
-    fn read(&mut self, scene: &mut Scene<'_>, shard: usize) {
+    /// One buffer of each socket; true if there is more to do. The end of a connection shows only behind its last bytes.
+    fn read(&mut self, scene: &mut Scene<'_>, shard: usize) -> bool {
+        let mut more = false;
         if scene.settings.breaks("deaf-after-pause") && scene.dice.percent(50) {
-            return;
+            return more;
         }
         let conns: Vec<ConnId> = self.sockets.keys().copied().filter(|conn| conn.shard() == shard).collect();
         for conn in conns {
@@ -185,6 +187,8 @@ impl Process {
             if scene.net.readable(socket.end) > 0 && self.shards[shard].wants_read(conn) {
                 let bytes = scene.net.read(socket.end, READ_BYTES);
                 self.shards[shard].input(scene.clock, conn, &bytes);
+                more = true;
+                continue;
             }
             match scene.net.status(socket.end) {
                 Status::Ended if !socket.hung_up => {
@@ -200,6 +204,7 @@ impl Process {
                 _ => {}
             }
         }
+        more
     }
 
     fn turn_shard(&mut self, scene: &mut Scene<'_>, shard: usize) -> bool {
