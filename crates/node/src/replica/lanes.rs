@@ -15,6 +15,8 @@ pub(super) enum Work {
     Local,
     /// A write that does not decode.
     Undecodable,
+    /// Nothing: its session was ending when it came.
+    Dropped,
 }
 
 /// One place in a lane.

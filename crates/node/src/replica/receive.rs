@@ -50,8 +50,7 @@ impl Replica {
 
     fn request(&mut self, now: Now, tree: &Tree, streams: &mut [Stream], origin: Origin, item: SubmitItem) {
         let Some(session) = self.admitted(streams, origin) else {
-            let done = Done { origin, zxid: tree.zxid(), body: DoneBody::Dropped };
-            streams[origin.conn.shard()].push(Item::Done(done));
+            self.drop_request(tree, streams, origin);
             return;
         };
         let work = match item {
@@ -91,6 +90,17 @@ impl Replica {
             _ => Work::Local,
         };
         self.place(tree, streams, origin, work);
+    }
+
+    /// A request that is not carried out still has its place: behind what this connection asked before.
+    fn drop_request(&mut self, tree: &Tree, streams: &mut [Stream], origin: Origin) {
+        match self.lanes.get_mut(&origin.conn).filter(|lane| !lane.places.is_empty()) {
+            Some(lane) => lane.places.push_back((origin.seq, Place::Behind(Work::Dropped))),
+            None => {
+                let done = Done { origin, zxid: tree.zxid(), body: DoneBody::Dropped };
+                streams[origin.conn.shard()].push(Item::Done(done));
+            }
+        }
     }
 
     /// The session of the connection, if its requests are to be carried out (rules.md 1.5).
@@ -152,6 +162,7 @@ impl Replica {
         let body = match work {
             Work::Local => DoneBody::Local,
             Work::Undecodable => DoneBody::Undecodable,
+            Work::Dropped => DoneBody::Dropped,
             Work::Read { op, xid, body, ids } => self.read(tree, session, (op, xid), &body, &ids),
         };
         Done { origin, zxid: tree.zxid(), body }
