@@ -282,3 +282,46 @@ fn a_client_whose_request_waits_in_the_server_does_not_expire() {
     assert_eq!(harness.replies(second).iter().map(|reply| reply.err).collect::<Vec<_>>(), [0]);
     assert_eq!(harness.tree.session_timeout_ms(kept), Some(10_000));
 }
+
+/// Found by the simulation: the answer to the late request overtook the write before it.
+#[test]
+fn what_comes_while_the_session_ends_is_dropped_in_its_place() {
+    let mut harness = Harness::standard(1);
+    let (conn, session) = harness.session(0);
+    // A write waits for the disk while the session expires.
+    harness.send(conn, &create(1, "/a", b"", 0));
+    harness.turn(0);
+    harness.deliver(0, 10);
+    for _ in 0..10 {
+        harness.jump(2_000);
+        harness.tick();
+        let mut outbox = crate::Outbox::default();
+        // The sockets are read, and there is nothing in them.
+        harness.shards[0].turn(harness.now, &harness.tree, &mut harness.streams[0], &mut outbox);
+        harness.submits[0].extend(outbox.submits);
+        harness.deliver(0, 10);
+    }
+    harness.send(conn, &[create(2, "/late", b"", 0), read(3, OpCode::GetData, "/a", false)].concat());
+    harness.run();
+    assert!(harness.tree.node("/a").is_some() && harness.tree.node("/late").is_none());
+    assert!(harness.is_closed(conn) && harness.tree.session_timeout_ms(session).is_none());
+    assert_eq!(harness.shards[0].stats().outstanding, 0);
+}
+
+/// Found by the simulation: a request that waited for a credit did not count as a sign of life.
+#[test]
+fn requests_that_were_read_keep_the_session_alive_though_their_connection_broke() {
+    let config = NodeConfig { outstanding_max: 1, ..NodeConfig::default() };
+    let mut harness = Harness::new(config);
+    let (busy, _) = harness.session(0);
+    let (conn, session) = harness.session(0);
+    harness.advance(9_000);
+    // The only credit is taken, so that the other request waits.
+    harness.send(busy, &create(1, "/a", b"", 0));
+    harness.turn(0);
+    harness.send(conn, &create(1, "/b", b"", 0));
+    harness.turn(0);
+    harness.shards[0].broken(conn);
+    harness.advance(9_000);
+    assert!(harness.tree.session_timeout_ms(session).is_some(), "it was heard of 9 of 10 seconds ago");
+}
