@@ -61,3 +61,24 @@ pub fn of_node(name: &str) -> Option<ostler_node::Mutant> {
         _ => return None,
     })
 }
+
+/// zab's switch of this name.
+pub fn quirks(name: Option<&str>) -> ostler_zab::Quirks {
+    let mut quirks = ostler_zab::Quirks::default();
+    match name {
+        Some("epoch-before-history") => quirks.epoch_before_history = true,
+        Some("ack-before-sync") => quirks.ack_before_sync = true,
+        Some("vote-applied") => quirks.vote_applied = true,
+        Some("truncate-one-less") => quirks.truncate_one_less = true,
+        Some("epoch-from-zxid") => quirks.epoch_from_zxid = true,
+        Some("diff-unknown-zxid") => quirks.diff_unknown_zxid = true,
+        Some("commit-without-quorum") => quirks.commit_without_quorum = true,
+        Some("leader-acks-unsynced") => quirks.leader_acks_unsynced = true,
+        Some("learner-acks-unsynced") => quirks.learner_acks_unsynced = true,
+        Some("skip-ahead-check") => quirks.skip_ahead_check = true,
+        Some("skip-fence") => quirks.skip_fence = true,
+        Some("commit-out-of-order") => quirks.commit_out_of_order = true,
+        _ => {}
+    }
+    quirks
+}

@@ -41,12 +41,6 @@ impl Tally {
         self.watch_events += other.watch_events;
     }
 
-    /// A line of the trace.
-    #[allow(clippy::print_stdout, reason = "a trace is what was asked for")]
-    pub fn say(&self, line: &str) {
-        println!("{line}");
-    }
-
     /// One line.
     pub fn line(&self, real_s: f64) -> String {
         let virtual_s = self.virtual_us as f64 / 1e6;
@@ -69,4 +63,10 @@ impl Tally {
             virtual_s / real_s.max(1e-9),
         )
     }
+}
+
+/// A line of the trace.
+#[allow(clippy::print_stdout, reason = "a trace is what was asked for")]
+pub fn say(line: &str) {
+    println!("{line}");
 }

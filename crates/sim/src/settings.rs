@@ -1,6 +1,7 @@
 //! What kind of world a seed makes: sizes, speeds and limits, small ones in half of the seeds so that every bound is met.
 
 use crate::rng::Dice;
+use ostler_model::{Endpoint, Ensemble, Host, Member, PeerAddress, Role, ServerId};
 use ostler_store::{Compression, SnapshotFormat};
 
 /// The settings of one run.
@@ -27,6 +28,12 @@ pub struct Settings {
     pub delay_us: u64,
     pub piece_bytes: usize,
     pub buffer_bytes: usize,
+    pub window_txns_max: usize,
+    pub force_snapshot_sync: bool,
+    /// Transactions of an epoch before its leader makes room for the next one.
+    pub counter_max: u32,
+    /// Broken rules and other implementations' behaviours of zab.
+    pub quirks: ostler_zab::Quirks,
     /// At least this many faults.
     pub faults: usize,
     /// A rule broken on purpose (docs/simulation.md).
@@ -64,10 +71,43 @@ impl Settings {
             delay_us: dice.pick(&[50, 300, 1_000, 10_000]),
             piece_bytes: dice.pick(&[16, 200, 1_460, 65_536]),
             buffer_bytes: dice.pick(&[512, 4_096, 65_536, 1 << 20]),
+            window_txns_max: dice.pick(&[1, 10, 100, 500]),
+            force_snapshot_sync: dice.percent(10),
+            counter_max: dice.pick(&[u32::MAX - 1, u32::MAX - 1, 200]),
+            quirks: crate::mutants::quirks(mutant),
             faults: dice.between(20, 40) as usize,
             mutant: mutant.map(str::to_owned),
             #[cfg(feature = "mutants")]
             node_mutant: mutant.and_then(crate::mutants::of_node),
+        }
+    }
+
+    /// The number of a server in the ensemble.
+    pub fn server_id(&self, index: usize) -> ServerId {
+        ServerId(index as i64 + 1)
+    }
+
+    /// All servers, voting.
+    pub fn ensemble(&self) -> Ensemble {
+        let member = |index: usize| {
+            let host = Host::new("localhost").expect("a legal name");
+            let port = 10_000 + 10 * index as u16;
+            let address = PeerAddress { host: host.clone(), quorum_port: port, election_port: port + 1 };
+            let client = Endpoint { host, port: port + 2 };
+            Member::new(self.server_id(index), Role::Participant, address, Some(client))
+        };
+        Ensemble::new((0..self.servers).map(member).collect(), 0).expect("a legal ensemble")
+    }
+
+    /// zab's settings of a server.
+    pub fn zab(&self, me: ServerId) -> ostler_zab::Settings {
+        ostler_zab::Settings {
+            tick_ms: self.tick_ms,
+            window_txns_max: self.window_txns_max,
+            force_snapshot_sync: self.force_snapshot_sync,
+            counter_max: self.counter_max,
+            quirks: self.quirks,
+            ..ostler_zab::Settings::new(me)
         }
     }
 

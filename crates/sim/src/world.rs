@@ -103,6 +103,9 @@ impl World {
             settings,
             dice,
         };
+        for server in &mut world.servers {
+            server.trace = trace;
+        }
         for (at, fault) in schedule(&mut world.dice, &world.settings, SECOND_US, FAULTS_UNTIL_US) {
             world.heap.push(at, Event::Fault(fault));
         }
@@ -179,13 +182,13 @@ impl World {
         self.hash = mix.number() ^ self.referee.last_zxid().0 as u64;
         if self.trace {
             let now = self.heap.now();
-            self.tally.say(&format!("{:>4}.{:06} {event:?}", now / SECOND_US, now % SECOND_US));
+            crate::report::say(&format!("{:>4}.{:06} {event:?}", now / SECOND_US, now % SECOND_US));
         }
     }
 
     fn say(&self, words: impl FnOnce() -> String) {
         if self.trace {
-            self.tally.say(&format!("            {}", words()));
+            crate::report::say(&format!("            {}", words()));
         }
     }
 
@@ -205,7 +208,7 @@ impl World {
                         fault,
                         Fault::NetworkAgain | Fault::DiskAgain { .. } | Fault::ProcessAgain { .. }
                     ));
-                    self.strike(fault);
+                    return self.strike(fault);
                 }
                 Ok(())
             }
@@ -278,7 +281,8 @@ impl World {
         }
         let outcome = match what {
             Later::Boot => self.servers[server].boot(now, &mut self.net, &mut self.referee),
-            Later::LogDone => self.servers[server].log_done(now),
+            Later::LogDone => self.servers[server].log_done(now, &mut self.referee),
+            Later::Reload => self.servers[server].reload(now),
             Later::SnapshotStep => self.servers[server].snapshot_step(now),
         };
         self.outcome(server, outcome)
@@ -294,8 +298,7 @@ impl World {
             }
             Outcome::Died(death, why) => {
                 let back_us = self.dice.between(20_000, 3_000_000);
-                self.kill(server, death, back_us, &why);
-                Ok(())
+                self.kill(server, death, back_us, &why)
             }
             Outcome::Broken(violation) => Err(violation),
         };
@@ -303,17 +306,18 @@ impl World {
         result
     }
 
-    fn kill(&mut self, server: usize, death: Death, back_us: u64, why: &str) {
+    fn kill(&mut self, server: usize, death: Death, back_us: u64, why: &str) -> Result<(), Violation> {
         self.say(|| format!("server {server} dies ({death:?}): {why}"));
         let now = self.heap.now();
         self.tally.deaths += 1;
         self.turns[server] = None;
         self.servers[server].take_plans();
-        self.servers[server].die(now, death, &mut self.net);
+        let verdict = self.servers[server].die(now, death, &mut self.net, &mut self.referee);
         if !self.settings.breaks("never-restart") {
             self.servers[server].boot_at(now + back_us);
         }
         self.collect_server_plans(server);
+        verdict
     }
 
     fn client_turn(&mut self, client: usize) -> Result<(), Violation> {
@@ -333,14 +337,14 @@ impl World {
         Ok(())
     }
 
-    fn strike(&mut self, fault: Fault) {
+    fn strike(&mut self, fault: Fault) -> Result<(), Violation> {
         let now = self.heap.now();
         match fault {
             Fault::Kill { server, back_us } if self.servers[server].is_up() => {
-                self.kill(server, Death::Killed, back_us, "SIGKILL");
+                return self.kill(server, Death::Killed, back_us, "SIGKILL");
             }
             Fault::PowerCut { server, back_us } if self.servers[server].is_up() => {
-                self.kill(server, Death::PowerLost, back_us, "power cut");
+                return self.kill(server, Death::PowerLost, back_us, "power cut");
             }
             Fault::Kill { .. } | Fault::PowerCut { .. } => {}
             Fault::CrashAtCall { server, nth } => self.servers[server].fail_disk(nth, faulty::Fault::Crash),
@@ -388,6 +392,7 @@ impl World {
             }
             Fault::ClientPause { client, for_us } => self.client_paused[client] = now + for_us,
         }
+        Ok(())
     }
 
     /// Moves the run from part to part.

@@ -2,6 +2,7 @@
 //! committed transactions, the naive model after each of them, and what clients asked for.
 
 pub mod digest;
+pub mod ensemble;
 pub mod expiry;
 pub mod fifo;
 pub mod liveness;
@@ -91,6 +92,8 @@ pub struct Referee {
     pub acknowledged: BTreeMap<u32, Zxid>,
     /// Writes acknowledged to clients.
     pub acknowledged_count: u64,
+    /// What the members of an ensemble did.
+    pub members: ensemble::Members,
     /// When bytes of a session last reached the machine of the server that holds it.
     pub heard: BTreeMap<SessionId, Micros>,
 }
@@ -108,6 +111,7 @@ impl Referee {
             last_cxid: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             acknowledged_count: 0,
+            members: ensemble::Members::new(servers),
             heard: BTreeMap::new(),
         }
     }

@@ -30,6 +30,7 @@ impl Referee {
 
     /// A transaction is committed that nobody has applied before.
     fn extend(&mut self, server: usize, zxid: Zxid, record: &Arc<[u8]>) -> Verdict {
+        self.has_quorum(zxid)?;
         let last = self.last_zxid();
         if !last.is_followed_by(zxid) {
             return Err(broken(CHECK, format!("INV-7: server {server} applies {zxid} directly behind {last}")));

@@ -23,6 +23,10 @@ impl Referee {
         if let Some(done) = asked.done.replace(zxid) {
             return Err(broken(CHECK, format!("INV-40: request {cxid} of {session} became {done} and again {zxid}")));
         }
+        if refuses_session(txn) {
+            // Sent through a server that the session has left, or behind its end: refused whatever it is.
+            return Ok(());
+        }
         let last = self.last_cxid.entry(session).or_default();
         if *last >= cxid {
             return Err(broken(CHECK, format!("INV-30: {zxid} is request {cxid} of {session}, behind its {last}")));
@@ -38,11 +42,15 @@ impl Referee {
                 format!("INV-33: {zxid}, request {cxid} of {session}: {request:?} became {txn:?}, should be {expected:?}"),
             ));
         }
-        if !self.state.sessions.contains_key(&session) && *txn != Txn::Error(ErrorCode::SessionExpired) {
+        if !self.state.sessions.contains_key(&session) {
             return Err(broken(CHECK, format!("INV-36: {zxid} is of session {session}, which has ended: {txn:?}")));
         }
         Ok(())
     }
+}
+
+fn refuses_session(txn: &Txn) -> bool {
+    matches!(txn, Txn::Error(ErrorCode::SessionExpired | ErrorCode::SessionMoved))
 }
 
 /// What servers do by themselves: sessions begin, expire; containers and TTL nodes go.
@@ -70,6 +78,7 @@ fn judge_own(state: &State, header: &TxnHeader, txn: &Txn) -> Result<(), String>
                 owner => Err(format!("{path} of kind {owner:?} is swept, {idle_ms} ms after its last change")),
             }
         }
+        Txn::Error(_) if refuses_session(txn) => Ok(()),
         // A candidate that changed between the sweep and its turn.
         Txn::Error(_) if session == SessionId::NONE => Ok(()),
         other => Err(format!("session {session} without a request: {other:?}")),

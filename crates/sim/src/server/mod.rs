@@ -3,11 +3,14 @@
 //! A server is a machine with a disk, a clock and perhaps a [`Process`]. The world calls [`Server::boot`],
 //! [`Server::turn`], [`Server::log_done`] and [`Server::snapshot_step`] when their time has come; each may plan more.
 
+mod disk;
 mod log;
+mod peers;
 mod process;
 mod snapshots;
+mod transfer;
 
-use crate::checks::{Referee, Violation};
+use crate::checks::{Referee, Verdict, Violation};
 use crate::clock::Clock;
 use crate::heap::Micros;
 use crate::net::{Host, Net};
@@ -15,9 +18,12 @@ use crate::rng::Dice;
 use crate::settings::Settings;
 use ostler_model::Zxid;
 use ostler_node::NodeConfig;
-use ostler_store::DataDirs;
+use ostler_store::{DataDirs, StoreError, purge};
+use ostler_tree::Policy;
 use ostler_store::faulty::{Fault, FaultyDisk, Stop};
-use process::Process;
+pub use disk::Durable;
+use process::{Ground, Ordering, Process};
+use snapshots::{Snapshot, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,6 +36,8 @@ pub enum Later {
     LogDone,
     /// A step of the snapshot.
     SnapshotStep,
+    /// A member's tree is built anew from disk.
+    Reload,
 }
 
 /// An error of the store within so many calls behind an injected one is taken for its consequence.
@@ -83,6 +91,8 @@ pub struct Server {
     /// Everything proposed here that recovery may find.
     proposed: BTreeMap<Zxid, Arc<[u8]>>,
     plans: Vec<(Micros, Later)>,
+    /// Prints lines of the trace.
+    pub trace: bool,
     /// Starts of the process.
     pub boots: u64,
     /// Snapshots completed.
@@ -111,6 +121,7 @@ impl Server {
             settings,
             proposed: BTreeMap::new(),
             plans: Vec::new(),
+            trace: false,
             boots: 0,
             snapshots: 0,
         }
@@ -175,16 +186,31 @@ impl Server {
         self.boots += 1;
         net.power_on(self.host());
         let config = Arc::new(self.config());
-        let outcome = Process::start(&self.disk, &self.dirs, &self.settings, config, self.clock.now(now), now);
-        let process = match outcome {
-            Ok(process) => process,
+        let clock = self.clock.now(now);
+        let ground = Ground { disk: &self.disk, dirs: &self.dirs, settings: &self.settings, config, clock, now };
+        let started = if self.settings.servers == 1 {
+            Process::alone(&ground).map(|process| (process, None))
+        } else {
+            let me = self.settings.server_id(self.index);
+            Process::member(&ground, me, &self.settings.ensemble()).map(|(process, found)| (process, Some(found)))
+        };
+        let (process, found) = match started {
+            Ok(started) => started,
             Err(error) => return self.disk_error(&error.to_string(), "recovery refuses to start"),
         };
-        if let Err(violation) = referee.recovered_alone(self.index, process.tree(), &self.proposed) {
+        let verdict = match found {
+            None => referee.recovered_alone(self.index, process.tree(), &self.proposed),
+            Some(found) => referee.recovered_member(self.index, found.last, found.epochs, found.hole.as_deref()),
+        };
+        if let Err(violation) = verdict {
             return Outcome::Broken(violation);
         }
         self.proposed.retain(|zxid, _| *zxid <= process.zxid());
         net.listen(now, self.host(), crate::clients::CLIENT_PORT, true);
+        if self.settings.servers > 1 {
+            net.listen(now, self.host(), peers::ELECTION_PORT, true);
+            net.listen(now, self.host(), peers::QUORUM_PORT, true);
+        }
         self.process = Some(process);
         Outcome::Fine(Some(now))
     }
@@ -197,6 +223,7 @@ impl Server {
             min_session_timeout_ms: 2 * settings.tick_ms as i32,
             max_session_timeout_ms: 20 * settings.tick_ms as i32,
             container_check_interval_ms: 3_000,
+            policy: Policy { standalone: settings.servers == 1, extended_types: true, ..Policy::default() },
             outstanding_max: settings.outstanding_max,
             stream_batches_max: settings.stream_batches_max,
             shards: settings.shards,
@@ -210,8 +237,10 @@ impl Server {
     /// One iteration of the process's loop.
     pub fn turn(&mut self, now: Micros, net: &mut Net, referee: &mut Referee) -> Outcome {
         let Some(process) = &mut self.process else { return Outcome::Fine(None) };
+        let trace = self.trace;
         let mut scene = process::Scene {
             server: self.index,
+            life: self.life,
             now,
             clock: self.clock.now(now),
             net,
@@ -219,18 +248,37 @@ impl Server {
             dice: &mut self.dice,
             settings: &self.settings,
             proposed: &mut self.proposed,
+            say: &|words| {
+                if trace {
+                    crate::report::say(&format!("            {words}"));
+                }
+            },
         };
         let more = match process.turn(&mut scene) {
             Ok(more) => more,
             Err(violation) => return Outcome::Broken(violation),
         };
-        match process.log.begin(now, &mut self.dice, self.disk_us) {
-            Ok(Some(at)) => self.plans.push((at, Later::LogDone)),
-            Ok(None) => {}
+        if self.disk.is_down() {
+            return self.disk_error("", "");
+        }
+        let begun = match &mut process.ordering {
+            Ordering::Alone(log) => log.begin(now, &mut self.dice, self.disk_us),
+            Ordering::Member(peers) => {
+                if !peers.reloads.is_empty() {
+                    self.plans.push((now + self.dice.between(1, 100_000), Later::Reload));
+                }
+                peers.disk.begin(now, &mut self.dice, self.disk_us)
+            }
+        };
+        match begun {
+            Ok(at) => self.plans.extend(at.map(|at| (at, Later::LogDone))),
             Err(error) => return self.disk_error(&error.to_string(), "the log failed"),
         }
-        if let Some(outcome) = self.begin_snapshot(now) {
-            return outcome;
+        if let Err(violation) = self.tell_durable(referee) {
+            return Outcome::Broken(violation);
+        }
+        if let Err(error) = self.snapshots_wanted(now) {
+            return self.disk_error(&error.to_string(), "an installation failed");
         }
         let process = self.process.as_ref().expect("it just had its turn");
         let next = if more {
@@ -241,28 +289,68 @@ impl Server {
         Outcome::Fine(next)
     }
 
-    fn begin_snapshot(&mut self, now: Micros) -> Option<Outcome> {
-        let process = self.process.as_mut()?;
-        if !std::mem::take(&mut process.log.snapshot_due) || process.snapshot.is_some() {
-            return None;
+    fn tell_durable(&mut self, referee: &mut Referee) -> Verdict {
+        if let Some(Process { ordering: Ordering::Member(peers), .. }) = &mut self.process {
+            for durable in peers.disk.take_durable() {
+                referee.durable(self.index, &durable)?;
+            }
         }
-        match snapshots::Snapshot::begin(&self.disk, &self.dirs, self.settings.snapshot_format(), process.tree()) {
+        Ok(())
+    }
+
+    /// Begins the snapshot that is due, or that a member was ordered to install.
+    fn snapshots_wanted(&mut self, now: Micros) -> Result<(), StoreError> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let mut install = None;
+        let due = match &mut process.ordering {
+            Ordering::Alone(log) => std::mem::take(&mut log.snapshot_due),
+            Ordering::Member(peers) => {
+                for wanted in std::mem::take(&mut peers.wanted) {
+                    match wanted {
+                        peers::Wanted::Abort => (process.snapshot, install) = (None, None),
+                        peers::Wanted::Install(zxid) => install = Some(zxid),
+                    }
+                }
+                peers.take_snapshot_due()
+            }
+        };
+        let zxid = install.or_else(|| (due && process.snapshot.is_none()).then(|| process.zxid()));
+        let Some(zxid) = zxid else { return Ok(()) };
+        let format = self.settings.snapshot_format();
+        match Snapshot::begin(&self.disk, &self.dirs, format, process.tree(), zxid) {
             Ok(snapshot) => {
                 process.snapshot = Some(snapshot);
                 self.plans.push((now + self.dice.between(1, 20_000), Later::SnapshotStep));
-                None
+                Ok(())
             }
-            Err(_) if self.disk.is_down() => Some(self.disk_error("", "")),
-            Err(_) => None,
+            // A background snapshot that fails is given up; the log has everything.
+            Err(_) if install.is_none() && !self.disk.is_down() => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
     /// The log thread's batch is done.
-    pub fn log_done(&mut self, now: Micros) -> Outcome {
+    pub fn log_done(&mut self, now: Micros, referee: &mut Referee) -> Outcome {
         let Some(process) = &mut self.process else { return Outcome::Fine(None) };
-        match process.log.finish() {
+        let finished = match &mut process.ordering {
+            Ordering::Alone(log) => log.finish(),
+            Ordering::Member(peers) => peers.disk.finish(),
+        };
+        if let Err(violation) = self.tell_durable(referee) {
+            return Outcome::Broken(violation);
+        }
+        match finished {
             Ok(()) => Outcome::Fine(Some(now)),
             Err(error) => self.disk_error(&error.to_string(), "the log failed"),
+        }
+    }
+
+    /// A member's tree is built anew.
+    pub fn reload(&mut self, now: Micros) -> Outcome {
+        let Some(process) = &mut self.process else { return Outcome::Fine(None) };
+        match process.reload(&self.disk, &self.dirs, self.clock.now(now)) {
+            Ok(()) => Outcome::Fine(Some(now)),
+            Err(error) => self.disk_error(&error.to_string(), "the tree cannot be built anew"),
         }
     }
 
@@ -270,16 +358,35 @@ impl Server {
     pub fn snapshot_step(&mut self, now: Micros) -> Outcome {
         let Some(process) = &mut self.process else { return Outcome::Fine(None) };
         let Some(snapshot) = process.snapshot.take() else { return Outcome::Fine(None) };
-        match snapshot.step(process.tree(), &self.disk, &self.dirs, &mut self.dice) {
-            Ok(Some(snapshot)) => {
-                process.snapshot = Some(snapshot);
+        let done = match snapshot.step(process.tree(), &mut self.dice) {
+            Ok(Step::More(snapshot)) => {
+                process.snapshot = Some(*snapshot);
                 self.plans.push((now + self.dice.between(1, 20_000), Later::SnapshotStep));
+                return Outcome::Fine(None);
             }
-            Ok(None) => self.snapshots += 1,
-            Err(_) if self.disk.is_down() => return self.disk_error("", ""),
-            Err(_) => {}
+            Ok(Step::Sealed(sealed)) => match &mut process.ordering {
+                Ordering::Alone(_) => sealed.publish().map(|_| ()),
+                Ordering::Member(peers) => {
+                    peers.snapshot_written(sealed);
+                    Ok(())
+                }
+            },
+            Err(error) => Err(error),
+        };
+        let purged = match done {
+            Ok(()) => {
+                self.snapshots += 1;
+                if self.dice.percent(30) { purge(&self.disk, &self.dirs, 3).map(|_| ()) } else { Ok(()) }
+            }
+            Err(error) => Err(error),
+        };
+        match (purged, &process.ordering) {
+            (Err(_), _) if self.disk.is_down() => self.disk_error("", ""),
+            (Err(error), Ordering::Member(peers)) if peers.is_installing() => {
+                self.disk_error(&error.to_string(), "an installation failed")
+            }
+            _ => Outcome::Fine(Some(now)),
         }
-        Outcome::Fine(None)
     }
 
     /// An error of the store: injected, or it is a violation.
@@ -294,11 +401,23 @@ impl Server {
     }
 
     /// The process ends. What the disk had not made durable may be lost; the machine is ready for the next boot.
-    pub fn die(&mut self, now: Micros, death: Death, net: &mut Net) {
+    ///
+    /// # Errors
+    /// What the disk got in its last moment breaks an invariant.
+    pub fn die(&mut self, now: Micros, death: Death, net: &mut Net, referee: &mut Referee) -> Verdict {
+        referee.members.serving[self.index] = false;
         if let Some(mut process) = self.process.take() {
             if self.dice.percent(60) {
                 self.disk.fail_at(self.dice.between(1, 8), Fault::Crash);
-                process.log.interrupted();
+                match &mut process.ordering {
+                    Ordering::Alone(log) => log.interrupted(),
+                    Ordering::Member(peers) => {
+                        peers.disk.interrupted();
+                        for durable in peers.disk.take_durable() {
+                            referee.durable(self.index, &durable)?;
+                        }
+                    }
+                }
             }
         }
         self.life += 1;
@@ -312,5 +431,6 @@ impl Server {
             Death::Killed => net.process_died(now, self.host()),
             Death::PowerLost => net.power_off(now, self.host()),
         }
+        Ok(())
     }
 }

@@ -1,22 +1,31 @@
 //! The running process of a server: what the loop of the real one does (`ostler_server`), in any order that its threads
 //! could do it: shards lag behind one another, messages between them and the replica travel in parts.
 
+use super::disk::{DiskThread, RECORD_BYTES_MAX};
 use super::log::LogThread;
+use super::peers::{Around, Peers};
 use super::snapshots::Snapshot;
+use super::transfer::Transfers;
+use crate::checks::ensemble::Seen;
 use crate::checks::{Referee, Verdict, broken};
 use crate::heap::Micros;
 use crate::net::{End, Net, Status};
 use crate::rng::Dice;
 use crate::settings::Settings;
-use ostler_model::{SessionId, Txn, Zxid};
-use ostler_node::{ConnId, ConnStatus, NodeConfig, NodeEvent, Now, Outbox, Replica, Shard, Stream, Submit};
+use ostler_model::{Ensemble, ServerId, SessionId, Txn, Zxid};
+use ostler_node::{
+    ConnId, ConnStatus, Member, NodeConfig, NodeEvent, Now, Outbox, Parts, Replica, Shard, Stream, Submit,
+};
 use ostler_store::faulty::FaultyDisk;
-use ostler_store::{DataDirs, Log, LogConfig, RecoverOptions, StoreError, recover};
+use ostler_store::{
+    DataDirs, Log, LogConfig, MemberOptions, MemberState, RecoverOptions, StoreError, load_upto, recover, recover_member,
+};
 use ostler_tree::{Tree, TreeConfig};
 use ostler_wire::txn;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Included};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use ostler_zab::{Boot, Epochs, Generation, History, Span};
 use std::sync::Arc;
 
 /// The most that is read from a socket at once, as the real loop does.
@@ -46,8 +55,30 @@ pub struct Scene<'a> {
     pub dice: &'a mut Dice,
     /// Of the run.
     pub settings: &'a Settings,
-    /// All proposals of this server.
+    /// Which process of this server.
+    pub life: u32,
+    /// A line of the trace.
+    pub say: &'a dyn Fn(&str),
+    /// The records of this server's history.
     pub proposed: &'a mut BTreeMap<Zxid, Arc<[u8]>>,
+}
+
+/// Who orders the transactions.
+pub enum Ordering {
+    /// This server alone: what is in its log is committed.
+    Alone(LogThread),
+    /// An ensemble.
+    Member(Box<Peers>),
+}
+
+/// What a member knew when it had recovered.
+pub struct Found {
+    /// The end of its history; none if it does not trust its disk.
+    pub last: Option<Zxid>,
+    /// Its epoch files.
+    pub epochs: Epochs,
+    /// Why it does not trust its disk.
+    pub hole: Option<String>,
 }
 
 /// A running server.
@@ -61,52 +92,104 @@ pub struct Process {
     sockets: BTreeMap<ConnId, Socket>,
     /// Connections with output that the network did not take.
     backlog: BTreeSet<ConnId>,
-    /// The log thread.
-    pub log: LogThread,
+    /// The log thread, or the ensemble.
+    pub ordering: Ordering,
     /// The snapshot thread's work.
     pub snapshot: Option<Snapshot>,
-    started_at: Micros,
+    recovery: RecoverOptions,
+    /// Since when this server decides about sessions.
+    in_charge_since: Micros,
     last_turn_ms: u64,
     port: u16,
 }
 
-impl Process {
-    /// Recovers from the disk and is ready to serve.
-    pub fn start(
-        disk: &FaultyDisk,
-        dirs: &DataDirs,
-        settings: &Settings,
-        config: Arc<NodeConfig>,
-        clock: Now,
-        now: Micros,
-    ) -> Result<Process, StoreError> {
-        dirs.prepare(disk, true)?;
-        let tree_config = TreeConfig { seed: config.seed, digest: config.digest };
-        let options = RecoverOptions { format: settings.snapshot_format(), ..RecoverOptions::new(tree_config) };
-        let recovered = recover(disk, dirs, &options, &mut |_| {})?;
-        let tree = recovered.tree;
-        let log_config = LogConfig {
-            preallocate_bytes: settings.preallocate_bytes,
-            force_sync: !settings.breaks("fsync-lies"),
-            snap_count: settings.snap_count,
-            file_size_limit_bytes: settings.log_file_bytes,
-            ..LogConfig::new(dirs.logs(), config.seed)
-        };
-        Ok(Process {
-            replica: Replica::new(config.clone(), &tree, clock),
-            shards: (0..config.shards).map(|index| Shard::new(config.clone(), index, tree.zxid())).collect(),
-            streams: (0..config.shards).map(|_| Stream::new()).collect(),
-            submits: vec![VecDeque::new(); config.shards],
+/// Where a process finds its things.
+pub struct Ground<'a> {
+    /// The disk.
+    pub disk: &'a FaultyDisk,
+    /// Its directories.
+    pub dirs: &'a DataDirs,
+    /// Of the run.
+    pub settings: &'a Settings,
+    /// Of the node.
+    pub config: Arc<NodeConfig>,
+    /// What the clocks show.
+    pub clock: Now,
+    /// Virtual time.
+    pub now: Micros,
+}
+
+impl Ground<'_> {
+    fn recovery(&self) -> RecoverOptions {
+        let tree = TreeConfig { seed: self.config.seed, digest: self.config.digest };
+        RecoverOptions { format: self.settings.snapshot_format(), ..RecoverOptions::new(tree) }
+    }
+
+    fn log_config(&self) -> LogConfig {
+        LogConfig {
+            preallocate_bytes: self.settings.preallocate_bytes,
+            force_sync: !self.settings.breaks("fsync-lies"),
+            snap_count: self.settings.snap_count,
+            file_size_limit_bytes: self.settings.log_file_bytes,
+            ..LogConfig::new(self.dirs.logs(), self.config.seed)
+        }
+    }
+
+    fn process(&self, tree: Tree, replica: Replica, shards: Vec<Shard>, ordering: Ordering) -> Process {
+        Process {
+            replica,
+            shards,
+            streams: (0..self.config.shards).map(|_| Stream::new()).collect(),
+            submits: vec![VecDeque::new(); self.config.shards],
             sockets: BTreeMap::new(),
             backlog: BTreeSet::new(),
-            log: LogThread::new(Log::new(disk.clone(), log_config), tree.zxid()),
+            ordering,
             snapshot: None,
-            started_at: now,
-            last_turn_ms: clock.mono_ms,
+            recovery: self.recovery(),
+            in_charge_since: self.now,
+            last_turn_ms: self.clock.mono_ms,
             port: 1_024,
             tree,
-            config,
-        })
+            config: self.config.clone(),
+        }
+    }
+}
+
+impl Process {
+    /// A server that stands alone recovers from the disk and is ready to serve.
+    pub fn alone(ground: &Ground<'_>) -> Result<Process, StoreError> {
+        ground.dirs.prepare(ground.disk, true)?;
+        let tree = recover(ground.disk, ground.dirs, &ground.recovery(), &mut |_| {})?.tree;
+        let config = &ground.config;
+        let replica = Replica::new(config.clone(), &tree, ground.clock);
+        let shards = (0..config.shards).map(|index| Shard::new(config.clone(), index, tree.zxid())).collect();
+        let log = LogThread::new(Log::new(ground.disk.clone(), ground.log_config()), tree.zxid());
+        Ok(ground.process(tree, replica, shards, Ordering::Alone(log)))
+    }
+
+    /// A member of an ensemble recovers and looks for the others.
+    pub fn member(ground: &Ground<'_>, me: ServerId, ensemble: &Ensemble) -> Result<(Process, Found), StoreError> {
+        ground.dirs.prepare(ground.disk, true)?;
+        let options = MemberOptions::new(ground.recovery());
+        let state = recover_member(ground.disk, ground.dirs, &options, &mut |_| {})?;
+        let history = history(&state);
+        let MemberState { mut tree, last, epochs: files, hole, .. } = state;
+        let saved = files.epochs();
+        let epochs = Epochs { accepted: saved.accepted, current: saved.current };
+        let log = Log::after(ground.disk.clone(), ground.log_config(), last);
+        let disk = DiskThread::new(log, files, ground.dirs.clone(), ground.settings.breaks("epoch-files-lie"));
+        let boot = Boot { epochs, history, committed: ensemble.clone(), last_seen: ensemble.clone() };
+        let config = &ground.config;
+        let mut replica = Replica::member(config.clone(), &tree, ground.clock);
+        let mut streams: Vec<Stream> = (0..config.shards).map(|_| Stream::new()).collect();
+        let now = ground.clock;
+        let mut parts = Parts { now, tree: &mut tree, replica: &mut replica, streams: &mut streams };
+        let member = Member::new(ground.settings.zab(me), boot, RECORD_BYTES_MAX, &mut parts);
+        let shards = (0..config.shards).map(|index| Shard::member(config.clone(), index)).collect();
+        let transfers = Transfers::new(ground.disk.clone(), ground.dirs.clone(), ground.recovery());
+        let ordering = Ordering::Member(Box::new(Peers::new(member, disk, transfers)));
+        let process = Process { streams, ..ground.process(tree, replica, shards, ordering) };
+        Ok((process, Found { last, epochs, hole }))
     }
 
     /// Its state.
@@ -121,7 +204,11 @@ impl Process {
 
     /// When a turn is due although nothing happens, in the server's monotonic time.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.shards.iter().map(Shard::next_deadline).chain([self.replica.next_deadline()]).flatten().min()
+        let peers = match &self.ordering {
+            Ordering::Alone(_) => None,
+            Ordering::Member(peers) => peers.next_deadline(),
+        };
+        self.shards.iter().map(Shard::next_deadline).chain([self.replica.next_deadline(), peers]).flatten().min()
     }
 
     /// One iteration; true if there is more to do at once.
@@ -130,9 +217,28 @@ impl Process {
         self.last_turn_ms = scene.clock.mono_ms;
         self.accept(scene);
         self.note_heard(scene);
+        self.with_peers(scene, |peers, parts, around| peers.turn(parts, around))?;
+        let mut more = self.turn_shards(scene, gap);
+        self.with_peers(scene, |peers, parts, around| peers.run(parts, around))?;
+        self.apply(scene)?;
+        self.replica.tick(scene.clock, &self.tree, &mut self.streams);
+        self.note_proposals(scene)?;
+        self.with_peers(scene, |peers, parts, around| peers.run(parts, around))?;
+        self.flush(scene);
+        self.look_at_events(scene)?;
+        more |= self.shards.iter().any(Shard::has_work) || self.streams.iter().any(|stream| !stream.is_empty());
+        more |= self.submits.iter().any(|queue| !queue.is_empty());
+        more |= match &self.ordering {
+            Ordering::Alone(log) => log.synced > self.tree.zxid(),
+            Ordering::Member(peers) => peers.has_work(),
+        };
+        Ok(more)
+    }
+
+    fn turn_shards(&mut self, scene: &mut Scene<'_>, gap: bool) -> bool {
+        let mut more = false;
         let mut order: Vec<usize> = (0..self.shards.len()).collect();
         scene.dice.shuffle(&mut order);
-        let mut more = false;
         for shard in order {
             // A shard with a thread of its own may be late, but not asleep: after a pause all come at once.
             if !gap && scene.dice.percent(scene.settings.lag_percent) {
@@ -143,15 +249,43 @@ impl Process {
             more |= self.turn_shard(scene, shard);
             self.deliver(scene, shard);
         }
-        self.apply(scene)?;
-        self.replica.tick(scene.clock, &self.tree, &mut self.streams);
-        self.append(scene)?;
-        self.flush(scene);
-        self.look_at_events(scene)?;
-        more |= self.shards.iter().any(Shard::has_work) || self.streams.iter().any(|stream| !stream.is_empty());
-        more |= self.submits.iter().any(|queue| !queue.is_empty());
-        more |= self.log.synced > self.tree.zxid();
-        Ok(more)
+        more
+    }
+
+    /// Lets a member of an ensemble do something with the parts it shares with this loop.
+    fn with_peers(
+        &mut self,
+        scene: &mut Scene<'_>,
+        call: impl FnOnce(&mut Peers, &mut Parts<'_>, &mut Around<'_>),
+    ) -> Verdict {
+        let Process { ordering, tree, replica, streams, .. } = self;
+        let Ordering::Member(peers) = ordering else { return Ok(()) };
+        let mut parts = Parts { now: scene.clock, tree, replica, streams };
+        let mut around = Around { server: scene.server, now: scene.now, net: scene.net, dice: scene.dice };
+        call(peers, &mut parts, &mut around);
+        for seen in std::mem::take(&mut peers.seen) {
+            if matches!(seen, Seen::Serving { .. }) {
+                self.in_charge_since = scene.now;
+            }
+            if let Seen::Appended(zxid, payload) = &seen {
+                proposed(scene, *zxid, payload, None)?;
+            }
+            (scene.say)(&format!("server {}: {seen:?}", scene.server));
+            scene.referee.saw(scene.server, scene.life, &seen)?;
+        }
+        Ok(())
+    }
+
+    /// Builds the tree anew from disk, as a member was ordered to.
+    pub fn reload(&mut self, disk: &FaultyDisk, dirs: &DataDirs, clock: Now) -> Result<(), StoreError> {
+        let Process { ordering, tree, replica, streams, recovery, .. } = self;
+        let Ordering::Member(peers) = ordering else { return Ok(()) };
+        for (generation, upto) in std::mem::take(&mut peers.reloads) {
+            let generation: Generation = generation;
+            *tree = load_upto(disk, dirs, recovery, upto, &mut |_| {})?.tree;
+            peers.reloaded(&mut Parts { now: clock, tree, replica, streams }, generation);
+        }
+        Ok(())
     }
 
     fn accept(&mut self, scene: &mut Scene<'_>) {
@@ -225,11 +359,14 @@ impl Process {
     }
 
     fn apply(&mut self, scene: &mut Scene<'_>) -> Verdict {
-        if scene.settings.breaks("reply-before-sync") {
-            self.replica.synced(self.replica.last_proposed());
-        }
-        if self.log.synced > Zxid::ZERO {
-            self.replica.synced(self.log.synced);
+        match &self.ordering {
+            Ordering::Alone(_) if scene.settings.breaks("reply-before-sync") => {
+                self.replica.synced(self.replica.last_proposed());
+            }
+            Ordering::Alone(log) if log.synced > Zxid::ZERO => self.replica.synced(log.synced),
+            Ordering::Alone(_) => {}
+            Ordering::Member(peers) if peers.serving().is_none() => return Ok(()),
+            Ordering::Member(_) => {}
         }
         for _ in 0..scene.dice.between(1, 4) {
             let before = self.tree.zxid();
@@ -242,6 +379,7 @@ impl Process {
                 scene.referee.commit(scene.server, zxid, &record)?;
             }
             scene.referee.compare_digest(scene.server, &self.tree)?;
+            self.with_peers(scene, |peers, parts, around| peers.applied(parts, around, applied))?;
             if !applied.more {
                 break;
             }
@@ -249,22 +387,14 @@ impl Process {
         Ok(())
     }
 
-    fn append(&mut self, scene: &mut Scene<'_>) -> Verdict {
-        self.note_proposals(scene)
-    }
-
-    /// New proposals go to the log; an end of a session that nobody asked for must be due.
+    /// Alone: new proposals go to the log.
     fn note_proposals(&mut self, scene: &mut Scene<'_>) -> Verdict {
+        let Ordering::Alone(log) = &mut self.ordering else { return Ok(()) };
         let appends = self.replica.take_appends();
         for append in &appends {
-            scene.proposed.insert(append.zxid, append.record.as_slice().into());
-            let decoded = txn::decode(&append.record, usize::MAX)
-                .map_err(|error| broken("order", format!("the record of {} does not decode: {error}", append.zxid)))?;
-            if decoded.header.cxid == 0 && matches!(decoded.txn, Txn::CloseSession { .. }) {
-                scene.referee.expires(scene.server, decoded.header.session, scene.now, self.started_at)?;
-            }
+            proposed(scene, append.zxid, &append.record, Some(self.in_charge_since))?;
         }
-        self.log.push(appends);
+        log.push(appends);
         Ok(())
     }
 
@@ -315,4 +445,29 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// A transaction is proposed here, or came from the leader. `in_charge_since`: this server alone decides about sessions, so
+/// that the end of one that nobody asked for must be due.
+fn proposed(scene: &mut Scene<'_>, zxid: Zxid, record: &[u8], in_charge_since: Option<Micros>) -> Verdict {
+    scene.proposed.split_off(&zxid);
+    scene.proposed.insert(zxid, record.into());
+    let Some(in_charge_since) = in_charge_since else { return Ok(()) };
+    let decoded = txn::decode(record, usize::MAX)
+        .map_err(|error| broken("order", format!("the record of {zxid} does not decode: {error}")))?;
+    if decoded.header.cxid == 0 && matches!(decoded.txn, Txn::CloseSession { .. }) {
+        scene.referee.expires(scene.server, decoded.header.session, scene.now, in_charge_since)?;
+    }
+    Ok(())
+}
+
+fn history(state: &MemberState<FaultyDisk>) -> History {
+    let spans = state.history.spans.iter().map(|span| Span { first: span.first, last: span.last }).collect();
+    let history = History { base: state.history.disk_from, spans, trusted: state.trusted() };
+    let last = state.last.unwrap_or(Zxid::ZERO);
+    if history.last() == last {
+        return history;
+    }
+    // A snapshot beyond the log: the history begins there.
+    History { base: last, spans: Vec::new(), trusted: state.trusted() }
 }

@@ -2,19 +2,31 @@
 //! store on the faulty disk.
 
 use crate::rng::Dice;
+use ostler_model::Zxid;
 use ostler_store::faulty::FaultyDisk;
-use ostler_store::{DataDirs, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start, purge};
+use ostler_store::{
+    DataDirs, SealedSnapshot, SnapshotFile, SnapshotFormat, StoreError, encode_node, encode_snapshot_start,
+};
 use ostler_tree::{Tree, Walk};
 
 /// A snapshot under way.
 pub struct Snapshot {
     walk: Walk,
     file: SnapshotFile<FaultyDisk>,
+    zxid: Zxid,
     walked: bool,
 }
 
+/// How far it is.
+pub enum Step {
+    /// There is more to do.
+    More(Box<Snapshot>),
+    /// It is whole, durable and without its name.
+    Sealed(SealedSnapshot<FaultyDisk>),
+}
+
 impl Snapshot {
-    /// Begins one of the tree as it is now.
+    /// Begins one of the tree as it is now, under this zxid.
     ///
     /// # Errors
     /// The disk failed.
@@ -23,36 +35,28 @@ impl Snapshot {
         dirs: &DataDirs,
         format: SnapshotFormat,
         tree: &Tree,
+        zxid: Zxid,
     ) -> Result<Snapshot, StoreError> {
         let walk = tree.walk();
-        let mut file = SnapshotFile::create(disk, dirs, walk.zxid, format)?;
+        let mut file = SnapshotFile::create(disk, dirs, zxid, format)?;
         let mut chunk = Vec::new();
         encode_snapshot_start(&mut chunk, &walk);
         file.write(&chunk)?;
-        Ok(Snapshot { walk, file, walked: false })
+        Ok(Snapshot { walk, file, zxid, walked: false })
     }
 
-    /// One step; gives the snapshot back while there is more to do.
+    /// One step.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn step(
-        mut self,
-        tree: &Tree,
-        disk: &FaultyDisk,
-        dirs: &DataDirs,
-        dice: &mut Dice,
-    ) -> Result<Option<Snapshot>, StoreError> {
+    pub fn step(mut self, tree: &Tree, dice: &mut Dice) -> Result<Step, StoreError> {
         if self.walked {
-            self.file.seal(tree.zxid(), tree.digest())?.publish()?;
-            if dice.percent(50) {
-                purge(disk, dirs, 3)?;
-            }
-            return Ok(None);
+            let sealed = self.file.seal(tree.zxid().max(self.zxid), tree.digest())?;
+            return Ok(Step::Sealed(sealed));
         }
         let mut chunk = Vec::new();
         self.walked = self.walk.step(tree, dice.between(1, 30) as usize, |node| encode_node(&mut chunk, &node));
         self.file.write(&chunk)?;
-        Ok(Some(self))
+        Ok(Step::More(Box::new(self)))
     }
 }

@@ -1,0 +1,224 @@
+//! What members of an ensemble must never do, seen from their disks and from the moments at which they begin to serve
+//! (zab-invariants.md): epochs only grow (INV-1), one leader an epoch (INV-3), one transaction a zxid (INV-7, INV-8),
+//! a new leader has everything committed (INV-13, INV-14), a commit has a quorum of disks (INV-15), a restart finds what
+//! was made durable (INV-19), and who serves shows the committed state (INV-20, INV-21).
+
+use super::{Referee, Verdict, broken};
+use crate::model::State;
+use crate::server::Durable;
+use ostler_model::Zxid;
+use ostler_zab::{Epochs, Payload, Trace};
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
+
+const CHECK: &str = "ensemble";
+
+/// What a member was seen doing, in order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Seen {
+    /// It took a record into its history.
+    Appended(Zxid, Payload),
+    /// It serves clients from now on.
+    Serving {
+        /// As a leader.
+        leads: bool,
+        /// Of or in this epoch.
+        epoch: u32,
+        /// Where its tree stands.
+        zxid: Zxid,
+        /// And its digest.
+        digest: i64,
+    },
+    /// It does not serve any more.
+    Stopped,
+    /// For people.
+    Trace(Trace),
+    /// A peer sent what cannot be read.
+    Trouble(String),
+}
+
+/// What is known of a member's disk.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    records: BTreeMap<Zxid, ()>,
+    /// Everything of its history up to here is durable.
+    upto: Zxid,
+    /// A restart may find an end as low as this.
+    at_least: Zxid,
+    /// A snapshot stands for everything up to here.
+    base: Zxid,
+    epochs: Epochs,
+}
+
+/// What the ensemble's members did.
+#[derive(Debug)]
+pub struct Members {
+    known: Vec<Known>,
+    /// The one transaction of each zxid.
+    proposed: BTreeMap<Zxid, Payload>,
+    /// Server and life.
+    leader_of: BTreeMap<u32, (usize, u32)>,
+    quorum: usize,
+    /// Servers that serve, and since when they lead.
+    pub serving: Vec<bool>,
+}
+
+impl Members {
+    /// So many voters.
+    pub fn new(servers: usize) -> Members {
+        Members {
+            known: vec![Known::default(); servers],
+            proposed: BTreeMap::new(),
+            leader_of: BTreeMap::new(),
+            quorum: servers / 2 + 1,
+            serving: vec![false; servers],
+        }
+    }
+
+    /// Epochs that had a leader that served.
+    pub fn epochs(&self) -> usize {
+        self.leader_of.len()
+    }
+}
+
+impl Known {
+    fn has(&self, zxid: Zxid) -> bool {
+        self.upto >= zxid && (zxid <= self.base || self.records.contains_key(&zxid))
+    }
+}
+
+impl Referee {
+    /// A member did something.
+    pub fn saw(&mut self, server: usize, life: u32, seen: &Seen) -> Verdict {
+        match seen {
+            Seen::Appended(zxid, payload) => {
+                let one = self.members.proposed.entry(*zxid).or_insert_with(|| payload.clone());
+                if one != payload {
+                    return Err(broken(CHECK, format!("INV-7: server {server} has another transaction {zxid} than others")));
+                }
+                let records = &mut self.members.known[server].records;
+                records.split_off(zxid);
+                records.insert(*zxid, ());
+                Ok(())
+            }
+            Seen::Serving { leads, epoch, zxid, digest } => {
+                self.members.serving[server] = true;
+                if *leads {
+                    self.leads(server, life, *epoch, *zxid)?;
+                }
+                self.serves(server, *zxid, *digest)
+            }
+            Seen::Stopped => {
+                self.members.serving[server] = false;
+                Ok(())
+            }
+            Seen::Trouble(what) => Err(broken(CHECK, format!("server {server} cannot read what a peer sends: {what}"))),
+            Seen::Trace(_) => Ok(()),
+        }
+    }
+
+    fn leads(&mut self, server: usize, life: u32, epoch: u32, zxid: Zxid) -> Verdict {
+        let leader = self.members.leader_of.entry(epoch).or_insert((server, life));
+        if *leader != (server, life) {
+            return Err(broken(CHECK, format!("INV-3: servers {} and {server} both lead epoch {epoch}", leader.0)));
+        }
+        let last = self.last_zxid();
+        if zxid < last {
+            return Err(broken(
+                CHECK,
+                format!("INV-14: server {server} leads epoch {epoch} with {zxid}; {last} was committed before"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What a server shows from now on is committed.
+    fn serves(&mut self, server: usize, zxid: Zxid, digest: i64) -> Verdict {
+        self.applied[server] = self.position(zxid);
+        let range = (Excluded(self.last_zxid()), Included(zxid.max(self.last_zxid())));
+        let behind: Vec<_> = self.members.proposed.range(range).map(|(zxid, record)| (*zxid, record.clone())).collect();
+        for (zxid, record) in behind {
+            self.applied[server] = self.entries.len();
+            self.commit(server, zxid, &record)?;
+        }
+        self.applied[server] = self.position(zxid);
+        let expected = self.applied[server].checked_sub(1).map_or(State::new().digest(), |at| self.entries[at].digest);
+        if digest != expected {
+            return Err(broken(
+                CHECK,
+                format!("INV-21: server {server} begins to serve at {zxid} with digest {digest}, the model has {expected}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A transaction is committed: a quorum must have it on disk (INV-15).
+    pub(super) fn has_quorum(&self, zxid: Zxid) -> Verdict {
+        let members = &self.members;
+        if members.known.len() < 2 {
+            return Ok(());
+        }
+        let having = members.known.iter().filter(|known| known.has(zxid)).count();
+        if having < members.quorum {
+            return Err(broken(
+                CHECK,
+                format!("INV-15: {zxid} is applied while {having} of {} servers have it on disk", members.known.len()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Something became durable on a member's disk, whether the member knows it yet or not.
+    pub fn durable(&mut self, server: usize, durable: &Durable) -> Verdict {
+        let known = &mut self.members.known[server];
+        match durable {
+            Durable::Upto(zxid) => {
+                known.upto = *zxid;
+                known.at_least = *zxid;
+            }
+            Durable::Perhaps(zxid) => known.at_least = known.at_least.min(*zxid),
+            Durable::Cut(zxid) => {
+                known.records.retain(|at, ()| at <= zxid);
+                known.upto = known.upto.min(*zxid);
+                known.at_least = known.upto;
+            }
+            Durable::Base(zxid) => {
+                known.records.retain(|at, ()| at > zxid);
+                (known.base, known.upto, known.at_least) = (*zxid, *zxid, *zxid);
+            }
+            Durable::Epochs(epochs) => {
+                let before = known.epochs;
+                if epochs.accepted < before.accepted || epochs.current < before.current || epochs.current > epochs.accepted {
+                    return Err(broken(CHECK, format!("INV-1: server {server} saves {epochs:?} after {before:?}")));
+                }
+                known.epochs = *epochs;
+            }
+        }
+        Ok(())
+    }
+
+    /// A member has recovered.
+    pub fn recovered_member(&mut self, server: usize, last: Option<Zxid>, epochs: Epochs, hole: Option<&str>) -> Verdict {
+        self.members.serving[server] = false;
+        let known = &mut self.members.known[server];
+        let Some(last) = last else {
+            return Err(broken(CHECK, format!("INV-19: server {server} does not trust its own disk: {hole:?}")));
+        };
+        if last < known.at_least {
+            return Err(broken(
+                CHECK,
+                format!("INV-19: server {server} recovers up to {last}; up to {} was durable", known.at_least),
+            ));
+        }
+        if epochs.accepted < known.epochs.accepted || epochs.current < known.epochs.current {
+            return Err(broken(CHECK, format!("INV-1: server {server} recovers {epochs:?} after {:?}", known.epochs)));
+        }
+        if last.epoch() > epochs.current {
+            return Err(broken(CHECK, format!("INV-5: server {server} recovers {last} in {epochs:?}")));
+        }
+        known.records.retain(|at, ()| *at <= last);
+        known.epochs = epochs;
+        (known.upto, known.at_least) = (last, last);
+        Ok(())
+    }
+}
