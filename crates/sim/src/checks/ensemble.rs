@@ -106,7 +106,7 @@ impl Referee {
                 if *leads {
                     self.leads(server, life, *epoch, *zxid)?;
                 }
-                self.serves(server, *zxid, *digest)
+                self.serves(server, *epoch, *zxid, *digest)
             }
             Seen::Stopped => {
                 self.members.serving[server] = false;
@@ -133,10 +133,13 @@ impl Referee {
     }
 
     /// What a server shows from now on is committed.
-    fn serves(&mut self, server: usize, zxid: Zxid, digest: i64) -> Verdict {
+    fn serves(&mut self, server: usize, epoch: u32, zxid: Zxid, digest: i64) -> Verdict {
         self.applied[server] = self.position(zxid);
         let range = (Excluded(self.last_zxid()), Included(zxid.max(self.last_zxid())));
-        let behind: Vec<_> = self.members.proposed.range(range).map(|(zxid, record)| (*zxid, record.clone())).collect();
+        // Of older epochs only what this server has itself: others may have proposed more, which is gone.
+        let mine = |at: Zxid| at.epoch() == epoch || self.members.known[server].records.contains_key(&at);
+        let behind = self.members.proposed.range(range).filter(|(at, _)| mine(**at));
+        let behind: Vec<_> = behind.map(|(at, record)| (*at, record.clone())).collect();
         for (zxid, record) in behind {
             self.applied[server] = self.entries.len();
             self.commit(server, zxid, &record)?;

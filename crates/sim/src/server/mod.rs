@@ -407,15 +407,19 @@ impl Server {
     pub fn die(&mut self, now: Micros, death: Death, net: &mut Net, referee: &mut Referee) -> Verdict {
         referee.members.serving[self.index] = false;
         if let Some(mut process) = self.process.take() {
-            if self.dice.percent(60) {
+            let partly = self.dice.percent(60);
+            if partly {
                 self.disk.fail_at(self.dice.between(1, 8), Fault::Crash);
-                match &mut process.ordering {
-                    Ordering::Alone(log) => log.interrupted(),
-                    Ordering::Member(peers) => {
+            }
+            match &mut process.ordering {
+                Ordering::Alone(log) if partly => log.interrupted(),
+                Ordering::Alone(_) => {}
+                Ordering::Member(peers) => {
+                    if partly {
                         peers.disk.interrupted();
-                        for durable in peers.disk.take_durable() {
-                            referee.durable(self.index, &durable)?;
-                        }
+                    }
+                    for durable in peers.disk.take_durable() {
+                        referee.durable(self.index, &durable)?;
                     }
                 }
             }

@@ -24,7 +24,11 @@ impl Leader {
             return Ok(());
         }
         let zxid = entry.zxid;
-        assert_eq!(Some(zxid), self.next_zxid(state), "the node numbers its proposals by Status::next_zxid");
+        let Some(next) = self.next_zxid(state) else {
+            // The counter is used up: this role ends when its last transaction is committed, and what comes now with it.
+            return Ok(());
+        };
+        assert_eq!(zxid, next, "the node numbers its proposals by Status::next_zxid");
         let now_ms = state.now_ms;
         for (id, link) in &mut self.links {
             if link.stage == LinkStage::Active && !link.observer {
@@ -117,9 +121,9 @@ impl Leader {
         if state.settings.quirks.commit_out_of_order {
             fresh.reverse();
         }
-        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_active()) {
-            for entry in &fresh {
-                let zxid = entry.zxid;
+        for entry in &fresh {
+            let zxid = entry.zxid;
+            for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_active()) {
                 let message = if link.observer {
                     link.sent = link.sent.max(zxid);
                     Message::Inform { zxid, payload: entry.payload.clone() }
@@ -129,15 +133,16 @@ impl Leader {
                 };
                 state.effects.push(Effect::Send { link: *id, message });
             }
+            // Exactly here: on a learner, what its client asked behind the sync must not be committed before the answer.
+            while self.barriers.front().is_some_and(|(waits_for, _)| *waits_for <= zxid) {
+                if let Some((_, token)) = self.barriers.pop_front() {
+                    state.emit(Effect::Reached { token });
+                }
+            }
         }
         self.committed = last;
         state.floor = last;
         state.commit(last);
-        while self.barriers.front().is_some_and(|(zxid, _)| *zxid <= last) {
-            if let Some((_, token)) = self.barriers.pop_front() {
-                state.emit(Effect::Reached { token });
-            }
-        }
         self.synchronise_ready(state);
         // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
         self.look_at_resignation(state)?;
