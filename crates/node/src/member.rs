@@ -210,6 +210,8 @@ impl Member {
                 conn.input.clear();
                 if !bytes.is_empty() {
                     self.orders.push(Order::TreeBytes { link, label, bytes });
+                    // The leader is alive: a tree may take longer than zab waits for a message.
+                    self.events.push_back(Event::Received { link, message: Message::Unknown });
                 }
                 return;
             }

@@ -200,9 +200,8 @@ impl Replica {
         if !self.role.orders_writes() {
             return None;
         }
-        let sweep = self.sweep.next_ms();
         let sessions = if self.hold.is_some() { None } else { self.sessions.next_due_ms() };
-        Some(sessions.map_or(sweep, |at| at.min(sweep)))
+        [self.sweep_deadline(), sessions].into_iter().flatten().min()
     }
 
     /// The last transaction proposed.

@@ -70,6 +70,8 @@ impl Member {
             }
             Effect::StopServing => {
                 parts.replica.stop_serving(parts.streams);
+                // What the replica proposed and zab did not take any more is nobody's.
+                parts.replica.forget(self.zab.status().last);
                 self.barriers.clear();
                 self.orders.push(Order::StoppedServing);
             }

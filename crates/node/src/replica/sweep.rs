@@ -52,6 +52,12 @@ impl Drain {
 }
 
 impl Replica {
+    /// When the sweeper has something to do. While there is no room for what it found, an apply comes first: a time that
+    /// has passed would only keep the server turning.
+    pub(super) fn sweep_deadline(&self) -> Option<u64> {
+        (self.sweep.found.is_empty() || self.has_room()).then(|| self.sweep.next_ms())
+    }
+
     /// One step of the sweeper: a look at a bounded number of candidates, or a paced deletion.
     pub(super) fn sweep_due(&mut self, now: Now, tree: &Tree) {
         if self.sweep.found.is_empty() && self.sweep.cursor.is_none() && now.mono_ms >= self.sweep.round_ms {

@@ -42,6 +42,8 @@ pub enum Later {
 
 /// An error of the store within so many calls behind an injected one is taken for its consequence.
 const FAULT_ECHO_CALLS: u64 = 20;
+/// A deadline that has passed asks for a turn; after so many of them it is wrong.
+const OVERDUE_TURNS_MAX: u32 = 1_000;
 /// So far away that it never comes.
 const NEVER_CALLS: u64 = 1 << 60;
 
@@ -91,6 +93,8 @@ pub struct Server {
     /// Everything proposed here that recovery may find.
     proposed: BTreeMap<Zxid, Arc<[u8]>>,
     plans: Vec<(Micros, Later)>,
+    /// Turns in a row that a deadline asked for and that did not move it.
+    overdue: u32,
     /// Prints lines of the trace.
     pub trace: bool,
     /// Starts of the process.
@@ -121,6 +125,7 @@ impl Server {
             settings,
             proposed: BTreeMap::new(),
             plans: Vec::new(),
+            overdue: 0,
             trace: false,
             boots: 0,
             snapshots: 0,
@@ -284,7 +289,14 @@ impl Server {
         let next = if more {
             Some(now + self.dice.long_tailed(self.turn_us, self.turn_us * 20))
         } else {
-            process.next_deadline().map(|mono_ms| self.clock.when(mono_ms).max(now + 1))
+            let deadline = process.next_deadline();
+            let overdue = deadline.filter(|(mono_ms, _)| *mono_ms <= self.clock.now(now).mono_ms);
+            self.overdue = if overdue.is_some() { self.overdue + 1 } else { 0 };
+            if let Some((mono_ms, who)) = overdue.filter(|_| self.overdue > OVERDUE_TURNS_MAX) {
+                let words = format!("server {} turns in vain: {who} wants a turn at {mono_ms} ms, again and again", self.index);
+                return Outcome::Broken(crate::checks::broken("liveness", words));
+            }
+            deadline.map(|(mono_ms, _)| self.clock.when(mono_ms).max(now + 1))
         };
         Outcome::Fine(next)
     }

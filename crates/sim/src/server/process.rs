@@ -202,13 +202,15 @@ impl Process {
         self.tree.zxid()
     }
 
-    /// When a turn is due although nothing happens, in the server's monotonic time.
-    pub fn next_deadline(&self) -> Option<u64> {
+    /// When a turn is due although nothing happens, in the server's monotonic time, and who says so.
+    pub fn next_deadline(&self) -> Option<(u64, &'static str)> {
+        let shards = self.shards.iter().map(|shard| (shard.next_deadline(), "a shard"));
         let peers = match &self.ordering {
             Ordering::Alone(_) => None,
             Ordering::Member(peers) => peers.next_deadline(),
         };
-        self.shards.iter().map(Shard::next_deadline).chain([self.replica.next_deadline(), peers]).flatten().min()
+        let others = [(self.replica.next_deadline(), "the replica"), (peers, "the member")];
+        shards.chain(others).filter_map(|(at, who)| Some((at?, who))).min()
     }
 
     /// One iteration; true if there is more to do at once.

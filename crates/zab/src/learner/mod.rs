@@ -134,8 +134,8 @@ impl Learner {
     /// Something was heard, or the own part took its time.
     fn rearm(&mut self, state: &State) {
         let limit = if self.phase > Phase::Syncing { state.settings.sync_limit } else { state.settings.init_limit };
-        // Of a tree that is being received nothing is heard here; its connection looks after itself.
-        self.give_up_at_ms = if self.phase == Phase::Receiving { u64::MAX } else { state.now_ms + state.ticks(limit) };
+        // Of a tree that is being received the node tells now and then that more of it came (as `Unknown`).
+        self.give_up_at_ms = state.now_ms + state.ticks(limit);
     }
 
     pub(crate) fn received(&mut self, state: &mut State, link: LinkId, message: Message) -> Step {
