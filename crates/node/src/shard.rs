@@ -483,13 +483,25 @@ impl Shard {
     fn close(&mut self, slot: usize, reason: CloseReason) {
         let now_ms = self.now.mono_ms;
         let Shard {
-            conns, pool, input_bytes, large_bytes, watches, sessions, scans, gone, last_words, events, config, ..
+            conns,
+            pool,
+            input_bytes,
+            large_bytes,
+            watches,
+            sessions,
+            scans,
+            gone,
+            last_words,
+            events,
+            config,
+            ..
         } = self;
         let conn = conns[slot].as_deref_mut().expect("the slot is taken");
         if conn.state == State::Closing {
             return;
         }
-        if conn.state == State::Open && matches!(front(conn.input.filled(), 8, config.frame_bytes_max), Front::Frame(_)) {
+        if conn.state == State::Open && matches!(front(conn.input.filled(), 8, config.frame_bytes_max), Front::Frame(_))
+        {
             last_words.push(conn.session);
         }
         if conn.next_seq > 0 {

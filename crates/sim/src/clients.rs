@@ -6,6 +6,7 @@ use crate::checks::{Referee, Verdict, Violation, broken};
 use crate::heap::Micros;
 use crate::net::{End, Host, Net, Port, Status};
 use crate::rng::Dice;
+use crate::settings::Settings;
 use crate::tap::{Counted, Tap, is_write, user};
 use crate::workload::{Ask, PARENTS, Workload};
 use ostler_client::{
@@ -50,6 +51,7 @@ pub struct Client {
     dice: Dice,
     session: Session,
     session_timeout_ms: u32,
+    mutant: Option<String>,
     user: Option<(&'static str, AuthId)>,
     /// What this session was told.
     pub told: Told,
@@ -76,7 +78,8 @@ pub struct Client {
 
 impl Client {
     /// A client that begins at once.
-    pub fn new(mut dice: Dice, index: usize, host: Host, servers: usize, session_timeout_ms: u32) -> Client {
+    pub fn new(mut dice: Dice, index: usize, host: Host, settings: &Settings) -> Client {
+        let (servers, session_timeout_ms) = (settings.servers, settings.session_timeout_ms);
         let user = dice.percent(50).then(|| user(&mut dice));
         let workload = Workload::new(&mut dice, index, user.is_some());
         let depth = dice.pick(&[1, 1, 2, 4, 8, 16]);
@@ -89,6 +92,7 @@ impl Client {
             dice,
             session,
             session_timeout_ms,
+            mutant: settings.mutant.clone(),
             user,
             told: Told::default(),
             armed: Armed::default(),
@@ -225,7 +229,13 @@ impl Client {
                     self.done.connections += 1;
                     let end = net.dial(now, self.host, server, CLIENT_PORT);
                     let who = format!("client {} at server {server}", self.index);
-                    self.wire = Some(Wire { link, end, connected: false, unsent: Vec::new(), tap: Tap::new(who) });
+                    self.wire = Some(Wire {
+                        link,
+                        end,
+                        connected: false,
+                        unsent: Vec::new(),
+                        tap: Tap::new(who, self.mutant.as_deref()),
+                    });
                 }
                 Effect::Send { link, bytes } => {
                     if let Some(wire) = self.wire.as_mut().filter(|wire| wire.link == link) {

@@ -9,30 +9,77 @@ use crate::settings::Settings;
 #[allow(missing_docs, reason = "self-explanatory")]
 pub enum Fault {
     /// SIGKILL; the process is started again after a while.
-    Kill { server: usize, back_us: u64 },
+    Kill {
+        server: usize,
+        back_us: u64,
+    },
     /// The machine loses power.
-    PowerCut { server: usize, back_us: u64 },
+    PowerCut {
+        server: usize,
+        back_us: u64,
+    },
     /// The machine stops inside the nth call of its disk from now.
-    CrashAtCall { server: usize, nth: u64 },
+    CrashAtCall {
+        server: usize,
+        nth: u64,
+    },
     /// The nth call fails: an error of the device, or no space.
-    DiskError { server: usize, nth: u64, full: bool },
-    SlowDisk { server: usize, factor: u64 },
-    DiskAgain { server: usize },
-    SlowProcess { server: usize, factor: u64 },
-    ProcessAgain { server: usize },
+    DiskError {
+        server: usize,
+        nth: u64,
+        full: bool,
+    },
+    SlowDisk {
+        server: usize,
+        factor: u64,
+    },
+    DiskAgain {
+        server: usize,
+    },
+    SlowProcess {
+        server: usize,
+        factor: u64,
+    },
+    ProcessAgain {
+        server: usize,
+    },
     /// SIGSTOP until SIGCONT.
-    Pause { server: usize, for_us: u64 },
-    ClockJump { server: usize },
+    Pause {
+        server: usize,
+        for_us: u64,
+    },
+    ClockJump {
+        server: usize,
+    },
     /// Nothing gets through from any of the one to any of the others.
-    Partition { from: Vec<usize>, to: Vec<usize>, both_ways: bool },
-    SlowLinks { from: usize, to: usize, extra_us: u64 },
+    Partition {
+        from: Vec<usize>,
+        to: Vec<usize>,
+        both_ways: bool,
+    },
+    SlowLinks {
+        from: usize,
+        to: usize,
+        extra_us: u64,
+    },
     NetworkAgain,
     /// Connections are reset; of some only one side hears.
-    CutLinks { percent: u64 },
-    ClientCrash { client: usize },
-    ClientClose { client: usize },
-    ClientMoves { client: usize },
-    ClientPause { client: usize, for_us: u64 },
+    CutLinks {
+        percent: u64,
+    },
+    ClientCrash {
+        client: usize,
+    },
+    ClientClose {
+        client: usize,
+    },
+    ClientMoves {
+        client: usize,
+    },
+    ClientPause {
+        client: usize,
+        for_us: u64,
+    },
 }
 
 /// Faults with their times, between `from` and `to`.

@@ -148,7 +148,9 @@ pub fn agrees(expected: &Txn, found: &Txn) -> bool {
             found.sort_unstable();
             *expected == found
         }
-        (Txn::Multi(expected), Txn::Multi(found)) if expected.iter().any(Txn::is_error) => codes(expected) == codes(found),
+        (Txn::Multi(expected), Txn::Multi(found)) if expected.iter().any(Txn::is_error) => {
+            codes(expected) == codes(found)
+        }
         (Txn::Multi(expected), Txn::Multi(found)) => {
             expected.len() == found.len() && expected.iter().zip(found).all(|(expected, found)| agrees(expected, found))
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use clap::Parser;
+use ostler_sim::mutants::Mutant;
 use ostler_sim::report::Tally;
 use ostler_sim::settings::Settings;
 use ostler_sim::world::World;
@@ -34,6 +35,9 @@ struct Args {
     /// Break this rule on purpose (docs/simulation.md lists them).
     #[arg(long)]
     mutant: Option<String>,
+    /// Run every mutant with its seed, each in a process of its own; fails if a check misses one.
+    #[arg(long)]
+    mutants: bool,
     /// Print progress every so many seeds.
     #[arg(long, default_value_t = 100)]
     progress: u64,
@@ -44,6 +48,9 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.mutants {
+        return all_mutants();
+    }
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         hook(panic);
@@ -89,4 +96,34 @@ fn run(args: &Args, seed: u64) -> Result<(Tally, u64), String> {
         Ok(()) => Ok((world.tally, world.hash())),
         Err(violation) => Err(format!("at {}.{:06} s {violation}", world.now() / 1_000_000, world.now() % 1_000_000)),
     }
+}
+
+/// Each mutant must be found by its check, at its seed.
+fn all_mutants() -> ExitCode {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => {
+            eprintln!("where this program is cannot be found out: {error}\nhint: start it by its whole path");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut missed = 0;
+    for mutant in ostler_sim::mutants::ALL {
+        let Mutant { name, what, servers, seed, found_by } = mutant;
+        let (servers_text, seed_text) = (servers.to_string(), seed.to_string());
+        let output = std::process::Command::new(&program)
+            .args(["--servers", &servers_text, "--seed", &seed_text, "--mutant", name])
+            .env("RUST_BACKTRACE", "0")
+            .output();
+        let words = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let line = words.lines().find(|line| line.starts_with("seed ")).unwrap_or_default();
+        if line.contains(&format!("[{found_by}]")) {
+            println!("found   {name} ({what}): seed {seed}, {servers} servers, by {found_by}");
+        } else {
+            println!("MISSED  {name} ({what}): seed {seed}, {servers} servers, should be found by {found_by}: {line}");
+            missed += 1;
+        }
+    }
+    println!("{} mutants, {missed} missed", ostler_sim::mutants::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

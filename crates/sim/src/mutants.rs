@@ -1,50 +1,47 @@
 //! Rules broken on purpose: what shows that the checks see anything at all. docs/simulation.md lists them.
 
-/// A broken rule and the checks that may find it.
+/// A broken rule and the seed that finds it.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
     /// For `--mutant`.
     pub name: &'static str,
     /// What is broken.
     pub what: &'static str,
-    /// The check that must find it; a panic of the server's own assertions is "assertion".
-    pub found_by: &'static [&'static str],
-    /// It needs the package's feature `mutants`.
-    pub in_node: bool,
+    /// How many servers the world has.
+    pub servers: usize,
+    /// The first seed that finds it.
+    pub seed: u64,
+    /// The check that finds it there; "assertion" is one of the server's own.
+    pub found_by: &'static str,
+}
+
+const fn mutant(name: &'static str, servers: usize, seed: u64, found_by: &'static str, what: &'static str) -> Mutant {
+    Mutant { name, what, servers, seed, found_by }
 }
 
 /// All of them.
 pub const ALL: &[Mutant] = &[
-    Mutant {
-        name: "fsync-lies",
-        what: "the log's sync does nothing (forceSync=no)",
-        found_by: &["survival"],
-        in_node: false,
-    },
-    Mutant {
-        name: "dir-syncs-lie",
-        what: "syncs of directories do nothing",
-        found_by: &["survival"],
-        in_node: false,
-    },
-    Mutant {
-        name: "reply-before-sync",
-        what: "writes are applied and answered before they are durable",
-        found_by: &["survival"],
-        in_node: false,
-    },
-    Mutant {
-        name: "deaf-after-pause",
-        what: "turns of shards do not always read the sockets before sessions expire (rules.md 1.8)",
-        found_by: &["expiry"],
-        in_node: false,
-    },
-    Mutant {
-        name: "never-restart",
-        what: "a server that died stays down",
-        found_by: &["liveness"],
-        in_node: false,
-    },
+    mutant("fsync-lies", 1, 0, "survival", "the log's sync does nothing"),
+    mutant("dir-syncs-lie", 1, 0, "survival", "syncs of directories do nothing"),
+    mutant("reply-before-sync", 1, 0, "survival", "writes are applied and answered before they are durable"),
+    mutant("deaf-after-pause", 1, 0, "expiry", "sessions expire although their sockets were not read (rules.md 1.8)"),
+    mutant("never-restart", 1, 0, "liveness", "a server that died stays down"),
+    mutant("lose-an-event", 1, 0, "watches", "a server loses one of its watch events"),
+    mutant("old-read", 1, 0, "reads", "a server answers one read with another node's data"),
+    mutant("two-answers", 1, 0, "fifo", "a server answers a request twice"),
+    mutant("epoch-files-lie", 3, 0, "ensemble", "the epoch files are not written"),
+    mutant("commit-without-quorum", 3, 0, "ensemble", "INV-15: a leader commits at once"),
+    mutant("leader-acks-unsynced", 3, 0, "ensemble", "INV-15: the leader counts itself before its own fsync"),
+    mutant("learner-acks-unsynced", 3, 0, "ensemble", "INV-18: a learner acknowledges before its fsync"),
+    mutant("ack-before-sync", 3, 0, "ensemble", "BUG-7: NEWLEADER is acknowledged before the history is durable"),
+    mutant("epoch-before-history", 3, 0, "ensemble", "BUG-6: the current epoch is saved before the history is durable"),
+    mutant("diff-unknown-zxid", 3, 0, "ensemble", "BUG-22: DIFF where TRUNC was due"),
+    mutant("skip-ahead-check", 3, 0, "ensemble", "INV-4: a leader does not look at the histories of voters"),
+    mutant("vote-applied", 3, 0, "ensemble", "BUG-15: votes name what is applied, not what is logged"),
+    mutant("epoch-from-zxid", 3, 0, "ensemble", "BUG-21: a new epoch is made from the last zxid"),
+    mutant("commit-out-of-order", 3, 0, "assertion", "INV-16: commits out of order"),
+    mutant("truncate-one-less", 3, 0, "ensemble", "BUG-2: TRUNC keeps the first transaction behind the point"),
+    mutant("skip-fence", 3, 0, "ensemble", "BUG-14: a role ends without waiting for its log"),
 ];
 
 /// The node's switch of this name.

@@ -35,20 +35,26 @@ pub struct Tap {
     auths: usize,
     partial: Vec<u8>,
     watches: WatchModel,
+    mutant: Option<String>,
 }
+
+/// A broken server shows itself in every so many frames.
+const MUTANT_EVERY: u64 = 40;
 
 /// Figures.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub struct Counted {
+    pub frames: u64,
     pub replies: u64,
     pub events: u64,
 }
 
 impl Tap {
     /// A connection of a client.
-    pub fn new(who: String) -> Tap {
+    pub fn new(who: String, mutant: Option<&str>) -> Tap {
         Tap {
+            mutant: mutant.map(str::to_owned),
             who,
             ids: Arc::from([]),
             session: SessionId::NONE,
@@ -96,13 +102,7 @@ impl Tap {
     }
 
     /// Bytes reach the client.
-    pub fn received(
-        &mut self,
-        referee: &mut Referee,
-        told: &mut Told,
-        counted: &mut Counted,
-        bytes: &[u8],
-    ) -> Verdict {
+    pub fn received(&mut self, referee: &mut Referee, told: &mut Told, counted: &mut Counted, bytes: &[u8]) -> Verdict {
         self.partial.extend_from_slice(bytes);
         let joined = std::mem::take(&mut self.partial);
         let mut rest = &joined[..];
@@ -119,6 +119,7 @@ impl Tap {
         Ok(())
     }
 
+    /// As a broken server would have sent it, if this run has one.
     fn received_frame(
         &mut self,
         referee: &mut Referee,
@@ -126,6 +127,26 @@ impl Tap {
         counted: &mut Counted,
         frame: &[u8],
     ) -> Verdict {
+        counted.frames += 1;
+        let strikes = self.greeted && counted.frames.is_multiple_of(MUTANT_EVERY);
+        let is_event = frame.starts_with(&[0xff; 4]);
+        match self.mutant.as_deref() {
+            Some("lose-an-event") if self.greeted && is_event && counted.frames.is_multiple_of(3) => return Ok(()),
+            Some("two-answers") if strikes => self.whole_frame(referee, told, counted, frame)?,
+            Some("old-read") if self.unanswered.front().is_some_and(|sent| sent.op == OpCode::Exists) && !is_event => {
+                let mut changed = frame.to_vec();
+                // A byte of the Stat's mzxid.
+                if let Some(byte) = changed.get_mut(16 + 15) {
+                    *byte ^= 1;
+                }
+                return self.whole_frame(referee, told, counted, &changed);
+            }
+            _ => {}
+        }
+        self.whole_frame(referee, told, counted, frame)
+    }
+
+    fn whole_frame(&mut self, referee: &mut Referee, told: &mut Told, counted: &mut Counted, frame: &[u8]) -> Verdict {
         if !self.greeted {
             let welcome = ConnectResponse::decode(frame)
                 .map_err(|error| broken(CHECK, format!("{}: the handshake's answer: {error}", self.who)))?;

@@ -73,12 +73,8 @@ impl Ask {
             Ask::Multi(parts) => Request::Multi(parts.iter().map(Ask::part).collect()),
             Ask::Get { path, watch } => Request::GetData { path: text(path), watch: *watch },
             Ask::Exists { path, watch } => Request::Exists { path: text(path), watch: *watch },
-            Ask::Children { path, watch, with_stat: false } => {
-                Request::GetChildren { path: text(path), watch: *watch }
-            }
-            Ask::Children { path, watch, with_stat: true } => {
-                Request::GetChildren2 { path: text(path), watch: *watch }
-            }
+            Ask::Children { path, watch, with_stat: false } => Request::GetChildren { path: text(path), watch: *watch },
+            Ask::Children { path, watch, with_stat: true } => Request::GetChildren2 { path: text(path), watch: *watch },
             Ask::Acl { path } => Request::GetAcl { path: text(path) },
             Ask::Count { path } => Request::GetAllChildrenNumber { path: text(path) },
             Ask::Ephemerals { prefix } => Request::GetEphemerals { prefix: text(prefix) },
@@ -160,7 +156,11 @@ impl Workload {
                 let part = |dice: &mut Dice| {
                     let path = Self::path(dice, self.client);
                     let get = dice.percent(50);
-                    if get { Ask::Get { path, watch: false } } else { Ask::Children { path, watch: false, with_stat: false } }
+                    if get {
+                        Ask::Get { path, watch: false }
+                    } else {
+                        Ask::Children { path, watch: false, with_stat: false }
+                    }
                 };
                 Ask::MultiRead((0..dice.below(4)).map(|_| part(dice)).collect())
             }

@@ -32,11 +32,22 @@ const CALM_US: Micros = 5 * SECOND_US;
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Event {
     /// The head of a connection's direction arrives.
-    Arrive { link: usize, side: usize },
+    Arrive {
+        link: usize,
+        side: usize,
+    },
     /// A server looks at everything. Stale if another time was planned since.
-    Turn { server: usize },
-    Later { server: usize, life: u32, what: Later },
-    Client { client: usize },
+    Turn {
+        server: usize,
+    },
+    Later {
+        server: usize,
+        life: u32,
+        what: Later,
+    },
+    Client {
+        client: usize,
+    },
     Fault(Fault),
     /// The supervisor looks: has enough happened?
     Look,
@@ -82,9 +93,7 @@ impl World {
             buffer_bytes: settings.buffer_bytes,
         };
         let servers = (0..settings.servers).map(|index| Server::new(dice.fork(), index, settings.clone())).collect();
-        let client = |index: usize, dice: Dice| {
-            Client::new(dice, index, settings.servers + index, settings.servers, settings.session_timeout_ms)
-        };
+        let client = |index: usize, dice: Dice| Client::new(dice, index, settings.servers + index, &settings);
         let clients = (0..settings.clients).map(|index| client(index, dice.fork())).collect();
         let mut world = World {
             heap: Heap::new(),
@@ -444,7 +453,8 @@ impl World {
     fn try_to_end(&mut self, since: Micros) -> Result<(), Violation> {
         let now = self.heap.now();
         let last = self.referee.last_zxid();
-        let mut missing: Vec<String> = self.servers.iter().filter_map(|server| server.complaint(&self.referee)).collect();
+        let mut missing: Vec<String> =
+            self.servers.iter().filter_map(|server| server.complaint(&self.referee)).collect();
         for client in &mut self.clients {
             if !client.is_settled() {
                 missing.push(format!("client {} waits for answers or a connection", client.index));

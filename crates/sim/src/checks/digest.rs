@@ -15,7 +15,11 @@ impl Referee {
         match expected {
             Some(expected) if tree.digest_enabled() && expected != tree.digest() => Err(broken(
                 CHECK,
-                format!("INV-21: server {server} at {}: digest {}, the model has {expected}", tree.zxid(), tree.digest()),
+                format!(
+                    "INV-21: server {server} at {}: digest {}, the model has {expected}",
+                    tree.zxid(),
+                    tree.digest()
+                ),
             )),
             _ => Ok(()),
         }
@@ -24,7 +28,8 @@ impl Referee {
     /// Compares a tree that stands at the last transaction with the model, node by node.
     pub fn compare_content(&self, server: usize, tree: &Tree) -> Verdict {
         assert_eq!(tree.zxid().0.max(0), self.last_zxid().0, "only a complete tree is compared");
-        let differs = |words: String| Err(broken(CHECK, format!("INV-21: server {server} at {}: {words}", tree.zxid())));
+        let differs =
+            |words: String| Err(broken(CHECK, format!("INV-21: server {server} at {}: {words}", tree.zxid())));
         let sessions: BTreeMap<_, _> = tree.sessions().collect();
         if sessions != self.state.sessions {
             return differs(format!("sessions {sessions:?}, the model has {:?}", self.state.sessions));

@@ -94,7 +94,10 @@ impl Referee {
             Seen::Appended(zxid, payload) => {
                 let one = self.members.proposed.entry(*zxid).or_insert_with(|| payload.clone());
                 if one != payload {
-                    return Err(broken(CHECK, format!("INV-7: server {server} has another transaction {zxid} than others")));
+                    return Err(broken(
+                        CHECK,
+                        format!("INV-7: server {server} has another transaction {zxid} than others"),
+                    ));
                 }
                 let records = &mut self.members.known[server].records;
                 records.split_off(zxid);
@@ -149,7 +152,9 @@ impl Referee {
         if digest != expected {
             return Err(broken(
                 CHECK,
-                format!("INV-21: server {server} begins to serve at {zxid} with digest {digest}, the model has {expected}"),
+                format!(
+                    "INV-21: server {server} begins to serve at {zxid} with digest {digest}, the model has {expected}"
+                ),
             ));
         }
         Ok(())
@@ -191,7 +196,10 @@ impl Referee {
             }
             Durable::Epochs(epochs) => {
                 let before = known.epochs;
-                if epochs.accepted < before.accepted || epochs.current < before.current || epochs.current > epochs.accepted {
+                if epochs.accepted < before.accepted
+                    || epochs.current < before.current
+                    || epochs.current > epochs.accepted
+                {
                     return Err(broken(CHECK, format!("INV-1: server {server} saves {epochs:?} after {before:?}")));
                 }
                 known.epochs = *epochs;
@@ -201,7 +209,13 @@ impl Referee {
     }
 
     /// A member has recovered.
-    pub fn recovered_member(&mut self, server: usize, last: Option<Zxid>, epochs: Epochs, hole: Option<&str>) -> Verdict {
+    pub fn recovered_member(
+        &mut self,
+        server: usize,
+        last: Option<Zxid>,
+        epochs: Epochs,
+        hole: Option<&str>,
+    ) -> Verdict {
         self.members.serving[server] = false;
         let known = &mut self.members.known[server];
         let Some(last) = last else {

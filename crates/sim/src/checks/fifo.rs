@@ -49,7 +49,10 @@ impl Referee {
         let ReplyHeader { xid, zxid, err } = *header;
         let Some(entry) = self.entry(zxid).filter(|entry| entry.header.session == session && entry.header.cxid == xid)
         else {
-            return Err(broken(CHECK, format!("request {xid} of {session} is answered with {zxid}, which is not its own")));
+            return Err(broken(
+                CHECK,
+                format!("request {xid} of {session} is answered with {zxid}, which is not its own"),
+            ));
         };
         let right = match &entry.txn {
             Txn::Error(code) => err == code.code(),
@@ -61,7 +64,10 @@ impl Referee {
         }
         Err(broken(
             CHECK,
-            format!("request {xid} of {session} is answered {err} {reply:?}, its transaction {zxid} is {:?}", entry.txn),
+            format!(
+                "request {xid} of {session} is answered {err} {reply:?}, its transaction {zxid} is {:?}",
+                entry.txn
+            ),
         ))
     }
 

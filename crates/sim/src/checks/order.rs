@@ -18,7 +18,10 @@ impl Referee {
                 let what = if entry.zxid == zxid { "another transaction with the zxid" } else { "not" };
                 return Err(broken(
                     CHECK,
-                    format!("INV-9: server {server} applies {zxid}, {what} {} that stands there for others", entry.zxid),
+                    format!(
+                        "INV-9: server {server} applies {zxid}, {what} {} that stands there for others",
+                        entry.zxid
+                    ),
                 ));
             }
         } else {
@@ -35,8 +38,9 @@ impl Referee {
         if !last.is_followed_by(zxid) {
             return Err(broken(CHECK, format!("INV-7: server {server} applies {zxid} directly behind {last}")));
         }
-        let decoded = txn::decode(record, usize::MAX)
-            .map_err(|error| broken(CHECK, format!("server {server}: the record of {zxid} does not decode: {error}")))?;
+        let decoded = txn::decode(record, usize::MAX).map_err(|error| {
+            broken(CHECK, format!("server {server}: the record of {zxid} does not decode: {error}"))
+        })?;
         if decoded.header.zxid != zxid {
             return Err(broken(CHECK, format!("the record of {zxid} says {}", decoded.header.zxid)));
         }
@@ -52,7 +56,10 @@ impl Referee {
             let found = found.tree_digest;
             return Err(broken(
                 CHECK,
-                format!("INV-21: the leader put digest {found} into {zxid}, the naive model has {digest}: {:?}", decoded.txn),
+                format!(
+                    "INV-21: the leader put digest {found} into {zxid}, the naive model has {digest}: {:?}",
+                    decoded.txn
+                ),
             ));
         }
         self.entries.push(Entry {

@@ -107,7 +107,12 @@ impl Referee {
             CHECK,
             format!(
                 "{:?} of {} at {} answers {} {:?}; the model has error {outcome}, {:?}",
-                read.request, read.session, read.zxid, read.err, read.reply, self.around(read)
+                read.request,
+                read.session,
+                read.zxid,
+                read.err,
+                read.reply,
+                self.around(read)
             ),
         ))
     }

@@ -70,11 +70,10 @@ fn fires(change: &Change, kind: WatchKind, path: &str, ids: &[AuthId]) -> Option
         {
             may(acl)
         }
-        (Change::Created { path: at, parent_acl, .. } | Change::Deleted { path: at, parent_acl, .. }, WatchKind::Child)
-            if child_of(at) =>
-        {
-            may(parent_acl)
-        }
+        (
+            Change::Created { path: at, parent_acl, .. } | Change::Deleted { path: at, parent_acl, .. },
+            WatchKind::Child,
+        ) if child_of(at) => may(parent_acl),
         (Change::DataChanged { path: at, acl }, WatchKind::Data) if shown(at) == path => may(acl),
         _ => None,
     }

@@ -28,7 +28,11 @@ impl Referee {
         if self.last_zxid() != tree.zxid() {
             return Err(broken(
                 CHECK,
-                format!("INV-19: server {server} recovers up to {}; proposals end at {}", tree.zxid(), self.last_zxid()),
+                format!(
+                    "INV-19: server {server} recovers up to {}; proposals end at {}",
+                    tree.zxid(),
+                    self.last_zxid()
+                ),
             ));
         }
         self.compare_digest(server, tree)?;

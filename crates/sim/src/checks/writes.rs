@@ -18,7 +18,10 @@ impl Referee {
             return judge_own(&self.state, header, txn).map_err(|words| broken(CHECK, format!("{zxid}: {words}")));
         }
         let Some(asked) = self.asked.get_mut(&(session, cxid)) else {
-            return Err(broken(CHECK, format!("INV-8: {zxid} is request {cxid} of {session}, which nobody sent: {txn:?}")));
+            return Err(broken(
+                CHECK,
+                format!("INV-8: {zxid} is request {cxid} of {session}, which nobody sent: {txn:?}"),
+            ));
         };
         if let Some(done) = asked.done.replace(zxid) {
             return Err(broken(CHECK, format!("INV-40: request {cxid} of {session} became {done} and again {zxid}")));
@@ -39,7 +42,9 @@ impl Referee {
         if !agrees(&expected, txn) {
             return Err(broken(
                 CHECK,
-                format!("INV-33: {zxid}, request {cxid} of {session}: {request:?} became {txn:?}, should be {expected:?}"),
+                format!(
+                    "INV-33: {zxid}, request {cxid} of {session}: {request:?} became {txn:?}, should be {expected:?}"
+                ),
             ));
         }
         if !self.state.sessions.contains_key(&session) {

@@ -99,8 +99,7 @@ impl DiskThread {
             return Ok(None);
         }
         let jobs = std::mem::take(&mut self.jobs);
-        self.flight =
-            Some(if dice.percent(50) { Flight::Reports(self.work(jobs)?) } else { Flight::Jobs(jobs) });
+        self.flight = Some(if dice.percent(50) { Flight::Reports(self.work(jobs)?) } else { Flight::Jobs(jobs) });
         Ok(Some(now + dice.long_tailed(usual_us, usual_us * 50)))
     }
 

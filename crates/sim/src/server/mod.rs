@@ -16,12 +16,12 @@ use crate::heap::Micros;
 use crate::net::{Host, Net};
 use crate::rng::Dice;
 use crate::settings::Settings;
+pub use disk::Durable;
 use ostler_model::Zxid;
 use ostler_node::NodeConfig;
+use ostler_store::faulty::{Fault, FaultyDisk, Stop};
 use ostler_store::{DataDirs, StoreError, purge};
 use ostler_tree::Policy;
-use ostler_store::faulty::{Fault, FaultyDisk, Stop};
-pub use disk::Durable;
 use process::{Ground, Ordering, Process};
 use snapshots::{Snapshot, Step};
 use std::collections::BTreeMap;
@@ -293,7 +293,8 @@ impl Server {
             let overdue = deadline.filter(|(mono_ms, _)| *mono_ms <= self.clock.now(now).mono_ms);
             self.overdue = if overdue.is_some() { self.overdue + 1 } else { 0 };
             if let Some((mono_ms, who)) = overdue.filter(|_| self.overdue > OVERDUE_TURNS_MAX) {
-                let words = format!("server {} turns in vain: {who} wants a turn at {mono_ms} ms, again and again", self.index);
+                let words =
+                    format!("server {} turns in vain: {who} wants a turn at {mono_ms} ms, again and again", self.index);
                 return Outcome::Broken(crate::checks::broken("liveness", words));
             }
             deadline.map(|(mono_ms, _)| self.clock.when(mono_ms).max(now + 1))

@@ -18,14 +18,15 @@ use ostler_node::{
 };
 use ostler_store::faulty::FaultyDisk;
 use ostler_store::{
-    DataDirs, Log, LogConfig, MemberOptions, MemberState, RecoverOptions, StoreError, load_upto, recover, recover_member,
+    DataDirs, Log, LogConfig, MemberOptions, MemberState, RecoverOptions, StoreError, load_upto, recover,
+    recover_member,
 };
 use ostler_tree::{Tree, TreeConfig};
 use ostler_wire::txn;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound::{Excluded, Included};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ostler_zab::{Boot, Epochs, Generation, History, Span};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 /// The most that is read from a socket at once, as the real loop does.
@@ -429,7 +430,8 @@ impl Process {
         }
         for event in events {
             match event {
-                NodeEvent::SessionCreated { session, conn, .. } | NodeEvent::SessionReattached { session, conn, .. } => {
+                NodeEvent::SessionCreated { session, conn, .. }
+                | NodeEvent::SessionReattached { session, conn, .. } => {
                     for socket in self.sockets.values_mut().filter(|socket| socket.session == session) {
                         socket.session = SessionId::NONE;
                     }
