@@ -121,6 +121,9 @@ impl Leader {
         if state.settings.quirks.commit_out_of_order {
             fresh.reverse();
         }
+        self.committed = last;
+        state.floor = last;
+        state.commit(last);
         for entry in &fresh {
             let zxid = entry.zxid;
             for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_active()) {
@@ -140,9 +143,6 @@ impl Leader {
                 }
             }
         }
-        self.committed = last;
-        state.floor = last;
-        state.commit(last);
         self.synchronise_ready(state);
         // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
         self.look_at_resignation(state)?;
