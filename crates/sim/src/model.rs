@@ -243,10 +243,13 @@ impl State {
     }
 }
 
+/// What a node is from a zxid on; none if it is not there.
+type Version = (Zxid, Option<Rc<Node>>);
+
 /// Every node's versions, by zxid.
 #[derive(Default)]
 pub struct Versions {
-    by_path: BTreeMap<String, Vec<(Zxid, Option<Rc<Node>>)>>,
+    by_path: BTreeMap<String, Vec<Version>>,
 }
 
 impl Versions {

@@ -152,7 +152,7 @@ impl DiskThread {
 
     fn other(&mut self, job: Job) -> Result<Report, StoreError> {
         let (generation, done) = match job {
-            Job::Op(generation, op) => (generation, self.op(op)?),
+            Job::Op(generation, op) => (generation, self.op(&op)?),
             Job::Install(generation, snapshot) => {
                 self.durable.push(Durable::Perhaps(snapshot.zxid()));
                 let zxid = self.log.install(&self.dirs, snapshot)?;
@@ -167,8 +167,8 @@ impl DiskThread {
         Ok(Report::Done(generation, done))
     }
 
-    fn op(&mut self, op: DiskOp) -> Result<DiskDone, StoreError> {
-        Ok(match op {
+    fn op(&mut self, op: &DiskOp) -> Result<DiskDone, StoreError> {
+        Ok(match *op {
             DiskOp::SaveEpochs(epochs) => {
                 let saved = self.epochs.epochs();
                 if epochs.accepted != saved.accepted && !self.epoch_files_lie {

@@ -67,7 +67,7 @@ pub struct Scene<'a> {
 /// Who orders the transactions.
 pub enum Ordering {
     /// This server alone: what is in its log is committed.
-    Alone(LogThread),
+    Alone(Box<LogThread>),
     /// An ensemble.
     Member(Box<Peers>),
 }
@@ -165,7 +165,7 @@ impl Process {
         let replica = Replica::new(config.clone(), &tree, ground.clock);
         let shards = (0..config.shards).map(|index| Shard::new(config.clone(), index, tree.zxid())).collect();
         let log = LogThread::new(Log::new(ground.disk.clone(), ground.log_config()), tree.zxid());
-        Ok(ground.process(tree, replica, shards, Ordering::Alone(log)))
+        Ok(ground.process(tree, replica, shards, Ordering::Alone(Box::new(log))))
     }
 
     /// A member of an ensemble recovers and looks for the others.
@@ -220,13 +220,13 @@ impl Process {
         self.last_turn_ms = scene.clock.mono_ms;
         self.accept(scene);
         self.note_heard(scene);
-        self.with_peers(scene, |peers, parts, around| peers.turn(parts, around))?;
+        self.with_peers(scene, Peers::turn)?;
         let mut more = self.turn_shards(scene, gap);
-        self.with_peers(scene, |peers, parts, around| peers.run(parts, around))?;
+        self.with_peers(scene, Peers::run)?;
         self.apply(scene)?;
         self.replica.tick(scene.clock, &self.tree, &mut self.streams);
         self.note_proposals(scene)?;
-        self.with_peers(scene, |peers, parts, around| peers.run(parts, around))?;
+        self.with_peers(scene, Peers::run)?;
         self.flush(scene);
         self.look_at_events(scene)?;
         more |= self.shards.iter().any(Shard::has_work) || self.streams.iter().any(|stream| !stream.is_empty());
