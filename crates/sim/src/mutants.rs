@@ -36,8 +36,6 @@ pub const ALL: &[Mutant] = &[
     mutant("epoch-before-history", 3, 9, "ensemble", "BUG-6: the current epoch is saved before the history is durable"),
     mutant("diff-unknown-zxid", 3, 0, "digest", "BUG-22: DIFF where TRUNC was due"),
     mutant("skip-ahead-check", 3, 0, "order", "INV-4: a leader does not look at the histories of voters"),
-    mutant("vote-applied", 3, 7, "order", "BUG-15: votes name what is applied, not what is logged"),
-    mutant("epoch-from-zxid", 3, 9, "survival", "BUG-21: a new epoch is made from the last zxid"),
     mutant("commit-out-of-order", 3, 8, "order", "INV-16: commits out of order"),
     mutant("truncate-one-less", 3, 0, "digest", "BUG-2: TRUNC keeps the first transaction behind the point"),
     mutant("skip-fence", 3, 1, "assertion", "BUG-14: a role ends without waiting for its log"),
