@@ -59,9 +59,11 @@ struct Server {
     ports: Ports,
     log: PathBuf,
     child: Child,
+    /// It ended by itself, or was killed, and that was told.
+    ended: bool,
 }
 
-/// Runs it until a signal comes, or a server ends.
+/// Runs it until a signal comes, a server ends before all serve, or all have ended.
 pub fn run(cluster: &Cluster) -> ExitCode {
     let Cluster::Start(start) = cluster;
     match start_all(start) {
@@ -105,14 +107,21 @@ fn serve(servers: &mut [Server], stop: &AtomicBool) -> Result<(), String> {
     let begun = Instant::now();
     let mut told = false;
     while !stop.load(Ordering::Relaxed) {
-        for server in servers.iter_mut() {
-            if let Ok(Some(status)) = server.child.try_wait() {
-                let (number, log) = (server.number, server.log.display());
-                return Err(format!(
-                    "server {number} ended with {status}\n{}hint: the whole log is in {log}",
-                    last_lines(&server.log)
-                ));
+        for server in servers.iter_mut().filter(|server| !server.ended) {
+            let Ok(Some(status)) = server.child.try_wait() else { continue };
+            let (number, log) = (server.number, server.log.display());
+            let ended = format!("server {number} ended with {status}");
+            if !told {
+                let last = last_lines(&server.log);
+                return Err(format!("{ended}\n{last}hint: the whole log is in {log}"));
             }
+            // Losing one is what an ensemble is for.
+            server.ended = true;
+            let config = server.log.with_file_name("zoo.cfg");
+            tell(&format!("{ended}; its log is {log}\nhint: start it again with: ostler {}", config.display()));
+        }
+        if servers.iter().all(|server| server.ended) {
+            return Err("all servers ended\nhint: look into their logs".to_owned());
         }
         if !told {
             let modes: Vec<Option<String>> = servers.iter().map(|server| mode(server.ports.client)).collect();
@@ -197,7 +206,7 @@ fn spawn(start: &Start, ports: &[Ports], number: u16) -> Result<Server, String> 
         .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot start server {number}: {error}"))?;
-    Ok(Server { number, ports: ports[usize::from(number) - 1], log, child })
+    Ok(Server { number, ports: ports[usize::from(number) - 1], log, child, ended: false })
 }
 
 fn config_text(start: &Start, ports: &[Ports], number: u16, dir: &Path) -> String {
@@ -236,7 +245,7 @@ fn last_lines(log: &Path) -> String {
 }
 
 fn stop_all(servers: &mut [Server]) {
-    for server in servers.iter() {
+    for server in servers.iter().filter(|server| !server.ended) {
         // Fails only if it has ended by itself.
         if let Some(pid) = i32::try_from(server.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);

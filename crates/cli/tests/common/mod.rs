@@ -268,7 +268,11 @@ pub struct Session {
 impl Session {
     /// `None`: closed without an answer, or refused as expired.
     pub fn open(server: &Server, timeout_ms: i32, session: i64, password: &[u8; 16]) -> Option<Session> {
-        let mut stream = server.connect();
+        Session::begin(server.connect(), timeout_ms, session, password)
+    }
+
+    /// The same over a connection that stands.
+    pub fn begin(mut stream: TcpStream, timeout_ms: i32, session: i64, password: &[u8; 16]) -> Option<Session> {
         stream.write_all(&connect_frame(timeout_ms, session, password)).ok()?;
         let answer = read_frame(&mut stream).ok()?;
         let timeout_ms = i32::from_be_bytes(answer[4..8].try_into().unwrap());
