@@ -22,15 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-server", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab", "ostler-store", "ostler-node"]),
     (
         "ostler-sim",
-        &[
-            "ostler-model",
-            "ostler-wire",
-            "ostler-tree",
-            "ostler-zab",
-            "ostler-store",
-            "ostler-node",
-            "ostler-client",
-        ],
+        &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab", "ostler-store", "ostler-node", "ostler-client"],
     ),
     ("ostler-differential", &["ostler-model", "ostler-wire", "ostler-client"]),
     (
