@@ -72,6 +72,8 @@ impl Member {
                 parts.replica.stop_serving(parts.streams);
                 // What the replica proposed and zab did not take any more is nobody's.
                 parts.replica.forget(self.zab.status().last);
+                // What was committed and not applied yet: the shell did that in portions while clients were served.
+                self.apply(parts);
                 self.barriers.clear();
                 self.orders.push(Order::StoppedServing);
             }
@@ -102,7 +104,11 @@ impl Member {
 
     fn commit(&mut self, parts: &mut Parts<'_>, upto: Zxid) {
         parts.replica.commit(upto);
-        // While clients are served the shell applies, in portions.
+        self.apply(parts);
+    }
+
+    /// Applies what is committed; while clients are served the shell does it, in portions.
+    fn apply(&mut self, parts: &mut Parts<'_>) {
         if !parts.replica.is_serving() && !parts.replica.apply_quietly(parts.tree) {
             self.events.push_back(Event::Diverged { zxid: parts.tree.zxid() });
         }

@@ -150,7 +150,9 @@ impl Replica {
     pub(super) fn revalidate(&mut self, streams: &mut [Stream], session: SessionId, origin: Origin, timeout_ms: i32) {
         let asked = self.forwarding.revalidating.insert(session, Revalidating { origin, timeout_ms });
         if let Some(before) = asked {
+            // It is closed without an answer: that its session is gone would not be true.
             let conn = before.origin.conn;
+            streams[conn.shard()].push(Item::Evict(conn));
             streams[conn.shard()].push(Item::Attached { conn, session, timeout_ms: None });
         }
         self.outbound.push(Outbound::Revalidate { session, timeout_ms });

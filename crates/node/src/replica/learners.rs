@@ -1,6 +1,6 @@
 //! A leader's side of its learners' clients: their requests, who owns a session, who was heard of (E§10).
 
-use super::sessions::Life;
+use super::sessions::{Life, Owner};
 use super::{Forward, Replica, Role};
 use crate::{Item, Now, Stream};
 use ostler_model::{AuthIds, ErrorCode, OpCode, Request, SessionId, Txn};
@@ -63,11 +63,11 @@ impl Replica {
     fn claim(&mut self, streams: &mut [Stream], link: LinkId, session: SessionId) -> Result<(), ErrorCode> {
         let state = self.sessions.get(session).filter(|state| state.life != Life::Closing);
         let state = state.ok_or(ErrorCode::SessionExpired)?;
-        match (state.conn, state.learner) {
-            (Some(_), _) => Err(ErrorCode::SessionMoved),
-            (None, Some(owner)) if owner != link => Err(ErrorCode::SessionMoved),
-            (None, Some(_)) => Ok(()),
-            (None, None) => {
+        match state.owner {
+            Owner::Here => Err(ErrorCode::SessionMoved),
+            Owner::Learner(owner) if owner != link => Err(ErrorCode::SessionMoved),
+            Owner::Learner(_) => Ok(()),
+            Owner::Unknown => {
                 self.hand_to(streams, link, session);
                 Ok(())
             }
@@ -77,7 +77,7 @@ impl Replica {
     /// From now on the session belongs to this learner; a connection of ours that had it is closed.
     fn hand_to(&mut self, streams: &mut [Stream], link: LinkId, session: SessionId) {
         let Some(state) = self.sessions.get_mut(session) else { return };
-        state.learner = Some(link);
+        state.owner = Owner::Learner(link);
         if let Some(conn) = state.conn.take() {
             streams[conn.shard()].push(Item::Evict(conn));
             self.probed_conn_gone(session);

@@ -1,7 +1,7 @@
 //! What shards ask for: REPLICA.receive of rules.md section 2.
 
 use super::lanes::{Lane, Place, Work};
-use super::sessions::Life;
+use super::sessions::{Life, Owner};
 use super::{Forward, Replica, Role};
 use crate::reads::{ListingMax, ReadOutcome, Reader};
 use crate::stream::WatchOn;
@@ -248,7 +248,7 @@ impl Replica {
         let valid = match self.sessions.get_mut(session) {
             Some(state) if password_ok && state.life != Life::Closing => {
                 state.conn = Some(conn);
-                state.learner = None;
+                state.owner = Owner::Here;
                 state.timeout_ms = timeout_ms;
                 true
             }

@@ -13,6 +13,18 @@ use ostler_model::SessionId;
 use ostler_zab::LinkId;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Through which server the requests of a session come (E§10.1). The end of a connection changes nothing: what a
+/// client sent through another server before may still be on its way, and must not overtake what it sent since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Owner {
+    /// The first that sends something for it.
+    Unknown,
+    /// This one.
+    Here,
+    /// A learner.
+    Learner(LinkId),
+}
+
 /// Where a session stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Life {
@@ -30,8 +42,8 @@ pub(super) struct Session {
     /// Time of its bucket.
     expires_ms: u64,
     pub(super) conn: Option<ConnId>,
-    /// On a leader: the learner through which its requests come. With a connection of our own it means nothing.
-    pub(super) learner: Option<LinkId>,
+    /// On a leader: through which server its requests come.
+    pub(super) owner: Owner,
     pub(super) life: Life,
     /// It ends because nothing was heard of it, not because its client asked.
     pub(super) expired: bool,
@@ -71,7 +83,8 @@ impl Sessions {
     /// Adds a session, alive from `mono_ms` on.
     pub(super) fn open(&mut self, session: SessionId, timeout_ms: i32, conn: Option<ConnId>, mono_ms: u64) {
         let expires_ms = self.bucket_of(mono_ms, timeout_ms);
-        let value = Session { timeout_ms, expires_ms, conn, learner: None, life: Life::Open, expired: false };
+        let owner = if conn.is_some() { Owner::Here } else { Owner::Unknown };
+        let value = Session { timeout_ms, expires_ms, conn, owner, life: Life::Open, expired: false };
         let before = self.table.insert(session, value);
         assert!(before.is_none(), "session {session} opened twice");
         self.buckets.entry(expires_ms).or_default().insert(session);

@@ -377,7 +377,13 @@ impl Process {
             // Appended in the same turn: the proposals are known before they can be applied.
             self.note_proposals(scene)?;
             let range = (Excluded(before), Included(self.tree.zxid()));
-            let records: Vec<_> = scene.proposed.range(range).map(|(zxid, record)| (*zxid, record.clone())).collect();
+            // A member that serves applies what its epoch's leader proposed; what an older one proposed last and nobody
+            // committed stands between those zxids too.
+            let epoch = self.tree.zxid().epoch();
+            let alone = matches!(self.ordering, Ordering::Alone(_));
+            let own = scene.proposed.range(range).filter(|(zxid, _)| alone || zxid.epoch() == epoch);
+            let records: Vec<_> = own.map(|(zxid, record)| (*zxid, record.clone())).collect();
+            assert_eq!(records.len(), applied.txns, "every transaction applied was proposed");
             for (zxid, record) in records {
                 scene.referee.commit(scene.server, zxid, &record)?;
             }
