@@ -477,6 +477,10 @@ impl Member {
         loop {
             for outbound in parts.replica.take_outbound() {
                 self.events.push_back(match outbound {
+                    Outbound::Ended { link, session } => {
+                        self.send(link, |out| ToLearner::Revalidate { session, valid: false }.encode(out));
+                        continue;
+                    }
                     Outbound::Propose { zxid, record } => {
                         Event::Propose { zxid, payload: record.into(), reconfig: None }
                     }

@@ -26,11 +26,12 @@ use hashbrown::HashMap;
 use lanes::Lane;
 use ostler_model::{SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::{Overlay, Tree};
+use ostler_zab::LinkId;
 pub(crate) use receive::watched_path;
 use role::Role;
 use sessions::Sessions;
 pub(crate) use sessions::expiry_bucket;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use sweep::{Drain, Sweep};
 
@@ -117,6 +118,8 @@ pub struct Replica {
     /// In an ensemble: what is to be sent.
     outbound: Vec<Outbound>,
     forwarding: Forwarding,
+    /// Learners that ask after sessions whose end is proposed.
+    asked_after: BTreeMap<SessionId, Vec<LinkId>>,
     /// Shards that have not said yet that they let their connections go: what they submitted before is void.
     stopping: Vec<bool>,
     last_proposed: Zxid,
@@ -151,6 +154,7 @@ impl Replica {
             role: Role::Alone,
             outbound: Vec::new(),
             forwarding: Forwarding::default(),
+            asked_after: BTreeMap::new(),
             stopping: Vec::new(),
             overlay: Overlay::new(config.seed),
             sessions,

@@ -114,7 +114,7 @@ impl Member {
         }
     }
 
-    fn send(&mut self, link: LinkId, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn send(&mut self, link: LinkId, encode: impl FnOnce(&mut Vec<u8>)) {
         let Some(conn) = self.quorum.get_mut(&link) else { return };
         conn.pipe.send(encode);
         if conn.pipe.is_full() && !std::mem::replace(&mut conn.full, true) {
@@ -156,7 +156,9 @@ impl Member {
             }
             Some(Asked::Revalidate(session, timeout_ms)) => {
                 let valid = parts.replica.revalidate_for(parts.now, parts.streams, link, session, timeout_ms);
-                self.send(link, |out| ToLearner::Revalidate { session, valid }.encode(out));
+                if let Some(valid) = valid {
+                    self.send(link, |out| ToLearner::Revalidate { session, valid }.encode(out));
+                }
             }
             None => {}
         }

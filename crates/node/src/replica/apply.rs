@@ -1,7 +1,7 @@
 //! Applying what is committed: R1 to R3 of rules.md section 2.
 
 use super::lanes::{Place, Work};
-use super::{Applied, Proposed, Replica, Role};
+use super::{Applied, Outbound, Proposed, Replica, Role};
 use crate::{Batch, ConnId, Done, DoneBody, Entry, Item, NodeEvent, Now, Origin, Stream};
 use ostler_model::{SessionId, limits};
 use ostler_tree::{Tree, TxnResult};
@@ -125,6 +125,9 @@ impl Replica {
                 self.events.push(NodeEvent::SessionCreated { session, conn: origin.conn, timeout_ms });
             }
             (TxnResult::SessionClosed, _) => {
+                for link in self.asked_after.remove(&session).unwrap_or_default() {
+                    self.outbound.push(Outbound::Ended { link, session });
+                }
                 if let Some(state) = self.sessions.remove(session) {
                     self.events.push(if state.expired {
                         self.stats.expired += 1;

@@ -6,6 +6,7 @@ use super::{Replica, Role};
 use crate::{ConnId, Done, DoneBody, Item, NodeEvent, Now, Origin, Stream};
 use ostler_model::{AuthIds, ErrorCode, OpCode, SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::Tree;
+use ostler_zab::LinkId;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A request for the leader, as the REQUEST packet carries it.
@@ -32,6 +33,13 @@ pub enum Outbound {
         zxid: Zxid,
         /// Header, body and digest.
         record: Vec<u8>,
+    },
+    /// Leader: tell this learner that the session it asked after has ended.
+    Ended {
+        /// The learner.
+        link: LinkId,
+        /// The session.
+        session: SessionId,
     },
     /// Learner: send this to the leader.
     Request(Forward),

@@ -84,7 +84,9 @@ impl Replica {
         }
     }
 
-    /// A client came to a learner with its session: true if it lives; it belongs there from now on (E§10.3).
+    /// A client came to a learner with its session: true if it lives; it belongs there from now on (E§10.3). `None`:
+    /// its end is proposed, and the answer is [`Outbound::Ended`](crate::Outbound::Ended) once that is committed, because a
+    /// leader that dies before leaves a session that lives.
     pub fn revalidate_for(
         &mut self,
         now: Now,
@@ -92,13 +94,18 @@ impl Replica {
         link: LinkId,
         session: SessionId,
         timeout_ms: i32,
-    ) -> bool {
-        let valid = self.sessions.get(session).is_some_and(|state| state.life != Life::Closing);
+    ) -> Option<bool> {
+        let life = self.sessions.get(session).map(|state| state.life);
+        if life == Some(Life::Closing) {
+            self.asked_after.entry(session).or_default().push(link);
+            return None;
+        }
+        let valid = life.is_some();
         if valid {
             self.hand_to(streams, link, session);
             self.touched_by_learner(now, session, timeout_ms);
         }
-        valid
+        Some(valid)
     }
 
     /// A learner heard of this session since its last report (E§10.2).

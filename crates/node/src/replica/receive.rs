@@ -245,8 +245,14 @@ impl Replica {
             streams[old.shard()].push(Item::Evict(old));
             self.probed_conn_gone(session);
         }
+        if password_ok && self.sessions.get(session).is_some_and(|state| state.life == Life::Closing) {
+            // Its end may never be committed: no answer, the client asks again.
+            streams[conn.shard()].push(Item::Evict(conn));
+            streams[conn.shard()].push(Item::Attached { conn, session, timeout_ms: None });
+            return;
+        }
         let valid = match self.sessions.get_mut(session) {
-            Some(state) if password_ok && state.life != Life::Closing => {
+            Some(state) if password_ok => {
                 state.conn = Some(conn);
                 state.owner = Owner::Here;
                 state.timeout_ms = timeout_ms;

@@ -77,6 +77,7 @@ impl Replica {
         self.lanes.clear();
         self.forwarding.clear();
         self.outbound.clear();
+        self.asked_after.clear();
         self.drains.clear();
         self.hold = None;
         for proposed in &mut self.window {
