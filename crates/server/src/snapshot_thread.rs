@@ -265,11 +265,13 @@ fn write_files(
     results: &SyncSender<Result<Finished, StoreError>>,
     wake: impl Fn(),
 ) {
+    let mut number = 0;
     let mut file: Option<SnapshotFile<RealDisk>> = None;
     while let Ok(message) = messages.recv() {
         let outcome = match (message, file.take()) {
             (Message::Start(zxid), _) => {
-                SnapshotFile::create(&RealDisk, dirs, zxid, format).map(|open| file = Some(open))
+                number += 1;
+                SnapshotFile::create_numbered(&RealDisk, dirs, zxid, format, number).map(|open| file = Some(open))
             }
             (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
             (Message::End(zxid, digest), Some(open)) => {

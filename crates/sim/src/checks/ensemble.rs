@@ -125,7 +125,10 @@ impl Referee {
         if *leader != (server, life) {
             return Err(broken(CHECK, format!("INV-3: servers {} and {server} both lead epoch {epoch}", leader.0)));
         }
-        let last = self.last_zxid();
+        // A leader that stood still while its quorum went on may establish its epoch late: it can commit nothing any more,
+        // and what later epochs committed is none of its business.
+        let of_before = self.entries.iter().rev().map(|entry| entry.zxid).find(|zxid| zxid.epoch() < epoch);
+        let last = of_before.unwrap_or(Zxid::ZERO);
         if zxid < last {
             return Err(broken(
                 CHECK,
@@ -140,7 +143,10 @@ impl Referee {
         self.applied[server] = self.position(zxid);
         let range = (Excluded(self.last_zxid()), Included(zxid.max(self.last_zxid())));
         // Of older epochs only what this server has itself: others may have proposed more, which is gone.
-        let mine = |at: Zxid| at.epoch() == epoch || self.members.known[server].records.contains_key(&at);
+        // (Of what came with a tree, the records are not there; the last epoch in it has no holes.)
+        let known = &self.members.known[server];
+        let in_tree = |at: Zxid| at <= known.base && at.epoch() == known.base.epoch();
+        let mine = |at: Zxid| at.epoch() == epoch || known.records.contains_key(&at) || in_tree(at);
         let behind = self.members.proposed.range(range).filter(|(at, _)| mine(**at));
         let behind: Vec<_> = behind.map(|(at, record)| (*at, record.clone())).collect();
         for (zxid, record) in behind {

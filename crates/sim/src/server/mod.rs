@@ -88,6 +88,8 @@ pub struct Server {
     /// The call of the disk at which the last injected fault lies.
     fault_at: u64,
     dirs: DataDirs,
+    /// Snapshots begun: each has an unfinished name of its own.
+    snapshots_begun: u64,
     dice: Dice,
     settings: Arc<Settings>,
     /// Everything proposed here that recovery may find.
@@ -120,6 +122,7 @@ impl Server {
             disk_us: settings.disk_us,
             turn_us: settings.turn_us,
             fault_at: 0,
+            snapshots_begun: 0,
             dirs: DataDirs::new("/data", settings.split_dirs.then(|| "/log".into())),
             dice,
             settings,
@@ -330,7 +333,8 @@ impl Server {
         let zxid = install.or_else(|| (due && process.snapshot.is_none()).then(|| process.zxid()));
         let Some(zxid) = zxid else { return Ok(()) };
         let format = self.settings.snapshot_format();
-        match Snapshot::begin(&self.disk, &self.dirs, format, process.tree(), zxid) {
+        self.snapshots_begun += 1;
+        match Snapshot::begin(&self.disk, &self.dirs, format, process.tree(), zxid, self.snapshots_begun) {
             Ok(snapshot) => {
                 process.snapshot = Some(snapshot);
                 self.plans.push((now + self.dice.between(1, 20_000), Later::SnapshotStep));

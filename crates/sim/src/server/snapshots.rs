@@ -26,7 +26,7 @@ pub enum Step {
 }
 
 impl Snapshot {
-    /// Begins one of the tree as it is now, under this zxid.
+    /// Begins one of the tree as it is now, under this zxid; no number is used twice.
     ///
     /// # Errors
     /// The disk failed.
@@ -36,9 +36,10 @@ impl Snapshot {
         format: SnapshotFormat,
         tree: &Tree,
         zxid: Zxid,
+        number: u64,
     ) -> Result<Snapshot, StoreError> {
         let walk = tree.walk();
-        let mut file = SnapshotFile::create(disk, dirs, zxid, format)?;
+        let mut file = SnapshotFile::create_numbered(disk, dirs, zxid, format, number)?;
         let mut chunk = Vec::new();
         encode_snapshot_start(&mut chunk, &walk);
         file.write(&chunk)?;

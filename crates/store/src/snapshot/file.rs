@@ -78,6 +78,23 @@ impl<D: Disk> SnapshotFile<D> {
         Self::create_as(disk, dirs, zxid, format, name, unfinished)
     }
 
+    /// The same under an unfinished name of its own: a snapshot of the same zxid may be waiting for its name. No `number`
+    /// is used twice in the life of a process.
+    ///
+    /// # Errors
+    /// As [`SnapshotFile::create`].
+    pub fn create_numbered(
+        disk: &D,
+        dirs: &DataDirs,
+        zxid: Zxid,
+        format: SnapshotFormat,
+        number: u64,
+    ) -> Result<Self, StoreError> {
+        let name = snapshot_name(zxid, format.compression);
+        let unfinished = unfinished_name(&format!("{number}.{name}"));
+        Self::create_as(disk, dirs, zxid, format, name, unfinished)
+    }
+
     /// The same for a snapshot that comes from the leader, under a name of its own until it is installed: one of this
     /// server's own may be under way at the same zxid.
     pub(crate) fn create_received(
