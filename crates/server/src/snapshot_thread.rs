@@ -271,7 +271,12 @@ fn write_files(
         let outcome = match (message, file.take()) {
             (Message::Start(zxid), _) => {
                 number += 1;
-                SnapshotFile::create_numbered(&RealDisk, dirs, zxid, format, number).map(|open| file = Some(open))
+                let created = match naming {
+                    Naming::AtOnce => SnapshotFile::create(&RealDisk, dirs, zxid, format),
+                    // One of the same zxid may be waiting for its name.
+                    Naming::Later => SnapshotFile::create_numbered(&RealDisk, dirs, zxid, format, number),
+                };
+                created.map(|open| file = Some(open))
             }
             (Message::Chunk(chunk), Some(mut open)) => open.write(&chunk).map(|()| file = Some(open)),
             (Message::End(zxid, digest), Some(open)) => {
