@@ -62,13 +62,14 @@ class Stage:
         return [f for d in where for f in os.listdir(os.path.join(d, "version-2")) if re.match(pattern, f)]
 
 
-def same(one, other, names, what):
+def same(one, other, names, what, mismatches=0):
+    """Two trees are equal, and their servers report no digest mismatches, or no more than the writer is known to cause."""
     lines = tree.differences(one, other, names)
     if lines:
         raise AssertionError("%s: %d differences: %s" % (what, len(lines), "; ".join(lines[:8])))
-    for t, name in ((one, names[0]), (other, names[1])):
-        if t["mismatches"] != 0:
-            raise AssertionError("%s: %s reports %d digest mismatches" % (what, name, t["mismatches"]))
+    counts = [t["mismatches"] for t in (one, other)]
+    if max(counts) > mismatches or min(counts) < 0:
+        raise AssertionError("%s: %s reports %d digest mismatches, %s %d" % (what, names[0], counts[0], names[1], counts[1]))
 
 
 def open_and_read(stage, kind, data):
@@ -76,10 +77,17 @@ def open_and_read(stage, kind, data):
         return tree.read(s.port)
 
 
-def both_show_the_same(stage, before=None, load=None):
+def race_in_snapshots(writer):
+    """How many digest mismatches a directory written under load may show: Apache reads the digest for a snapshot without a lock, so
+    that it can belong to the transaction before one whose nodes are already in the file. The reader's one comparison then fails, with
+    Apache itself too; the transaction is applied again from the log and nothing is wrong with the tree."""
+    return 1 if writer == "apache" else 0
+
+
+def both_show_the_same(stage, before=None, load=None, mismatches=0):
     """Opens copies of the directory with both servers and compares."""
     trees = [open_and_read(stage, kind, stage.copy()) for kind in ("apache", KINDS[0])]
-    same(trees[0], trees[1], ("apache", KINDS[0]), "two readers of one directory")
+    same(trees[0], trees[1], ("apache", KINDS[0]), "two readers of one directory", mismatches)
     if before is not None:
         same(before, trees[1], ("the writer before its end", KINDS[0]), "before and after")
     if load is not None:
@@ -117,19 +125,27 @@ def killed(writer, name, seconds, **properties):
         time.sleep(seconds)
         s.kill()
     load.join()
-    both_show_the_same(stage, load=load)
+    both_show_the_same(stage, load=load, mismatches=race_in_snapshots(writer))
 
 
-def stormy(writer, name, **properties):
-    """Four clients with random operations on one tree while sessions with ephemerals come and go, snapshots all the time, then a kill."""
+def stormy(writer, name, acls=True, **properties):
+    """Four clients with random operations on one tree while sessions with ephemerals come and go, snapshots all the time, then a kill.
+
+    While access lists change, the snapshots of Apache may name lists that they do not hold: its map of lists is written before the nodes. Apache
+    itself then refuses to start, or to read the node ("Failed to fetch acls"), about once in ten runs; so that only Ostler is
+    asked to read those, and must show what the living Apache showed."""
     stage = Stage(name, dict({"snapCount": 250, "preAllocSize": 64}, **properties))
     with stage.server(writer) as s:
-        workload.storm(s.port, "/storm", 2000)
+        workload.storm(s.port, "/storm", 2000, acls)
+        before = tree.read(s.port)
         s.kill()
     snaps = len(stage.files(r"snapshot\."))
     if snaps < 8:
         raise AssertionError("only %d snapshots were taken under the storm" % snaps)
-    both_show_the_same(stage)
+    if writer == "apache" and acls:
+        same(before, open_and_read(stage, KINDS[0], stage.copy()), ("apache before the kill", KINDS[0]), "after the storm", race_in_snapshots(writer))
+    else:
+        both_show_the_same(stage, before, mismatches=race_in_snapshots(writer))
 
 
 def to_and_fro(name, **properties):
@@ -195,7 +211,7 @@ def cases(kind):
         ("apache writes, digests off", lambda n: written_by("apache", n, **{"digest.enabled": "false"})),
         ("apache is killed while writing", lambda n: killed("apache", n, 2.0)),
         ("apache is killed while writing and taking snapshots", lambda n: killed("apache", n, 3.0, snapCount=300, preAllocSize=64)),
-        ("apache is killed after a storm, many fuzzy snapshots", lambda n: stormy("apache", n)),
+        ("apache is killed after a storm, many fuzzy snapshots", lambda n: stormy("apache", n, acls=False)),
         (kind + " writes, one log", lambda n: written_by(kind, n)),
         # On a busy machine a snapshot that falls due while one is being written is left out: fewer snapshots than logs.
         (kind + " writes, many logs and snapshots", lambda n: written_by(kind, n, 8, 4, **SMALL)),
@@ -213,6 +229,8 @@ def cases(kind):
         ("a left session expires: apache to " + kind, lambda n: left_sessions_expire("apache", kind, n)),
         ("a left session expires: %s to apache" % kind, lambda n: left_sessions_expire(kind, "apache", n)),
     ]
+    if kind != "apache":
+        out.append(("apache is killed after a storm, access lists change, many fuzzy snapshots", lambda n: stormy("apache", n)))
     # With Apache in both parts a name may come twice: the directories must not.
     return [("%s (%d)" % (n, i) if kind == "apache" and n in [x for x, _ in out[:i]] else n, f) for i, (n, f) in enumerate(out)]
 

@@ -63,8 +63,8 @@ def read(port):
     conn.close_session()
     owners = sorted({n["stat"]["ephemeralOwner"] for n in nodes.values()} - {0})
     dump = servers.four_letters(port, "dump", 60.0)
-    named = sorted(int(x, 16) for x in set(re.findall(r"^0x([0-9a-f]+):$", dump, re.M)))
-    # `dump` prints the sessions that own ephemerals, each with its paths.
+    # `dump` prints the sessions that own ephemerals, each with its paths (Apache also those whose ephemerals were deleted).
+    named = sorted(int(x, 16) for x in set(re.findall(r"^0x([0-9a-f]+):\n\t/", dump, re.M)))
     if named != sorted(o & (2**64 - 1) for o in owners):
         raise AssertionError("the four-letter word dump names the sessions %s, the tree %s" % (named, owners))
     mntr = dict(re.findall(r"^(zk_\w+)\t(.*)$", servers.four_letters(port, "mntr", 60.0), re.M))

@@ -98,8 +98,8 @@ def quota(conn, p):
     done(conn, "delete", b_pv(q + "/gone"))
 
 
-def random_operations(port, root, seed, count, depth=50):
-    """Seeded creates, sets, deletes and setACLs, many of them refused, pipelined `depth` at a time."""
+def random_operations(port, root, seed, count, depth=50, acls=True):
+    """Seeded creates, sets, deletes and setACLs (unless `acls` is off), many of them refused, pipelined `depth` at a time."""
     rng, c = random.Random(seed), connect(port)
     if c.call("create", b_create(root, b""))[2] not in (0, -110):
         raise AssertionError("cannot create " + root)
@@ -107,11 +107,13 @@ def random_operations(port, root, seed, count, depth=50):
     for i in range(count):
         path = root + "".join("/n%d" % rng.randrange(6) for _ in range(rng.randrange(1, 4)))
         data, version = rng.randbytes(rng.choice((0, 1, 30, 300))), rng.choice((-1, -1, 0, 1, 2))
-        frames.append(req(i + 1, *rng.choice((
+        operations = [
             ("create", b_create(path, data)), ("create", b_create(path, data)), ("create2", b_create(path + "-", None, flags=2)),
             ("create", b_create(path, data, flags=1)), ("delete", b_pv(path, version)), ("setData", b_set(path, data, version)),
             ("setACL", b_setacl(path, [acl(31, "world", "anyone"), acl(rng.randrange(32), "ip", "10.%d.0.1" % rng.randrange(9))], version)),
-            ("multi", b_multi(("create", b_create(path, data)), ("setData", b_set(root, data, -1))))))))
+            ("multi", b_multi(("create", b_create(path, data)), ("setData", b_set(root, data, -1)))),
+        ]
+        frames.append(req(i + 1, *rng.choice([o for o in operations if acls or o[0] != "setACL"])))
     for i in range(0, count, depth):
         part = frames[i:i + depth]
         c.send(b"".join(part))
@@ -130,7 +132,7 @@ def coming_and_going(port, root, stop):
         c.close_session()
 
 
-def storm(port, root, count):
+def storm(port, root, count, acls=True):
     """Four clients with random operations on the same tree, beside sessions that come and go."""
     stop, problems = threading.Event(), []
 
@@ -139,8 +141,8 @@ def storm(port, root, count):
             function(*args)
         except Exception as e:  # noqa: BLE001 - told to the caller below
             problems.append(e)
-    random_operations(port, root, 0, 50)
-    busy = [threading.Thread(target=guarded, args=(random_operations, port, root, seed, count)) for seed in (1, 2, 3, 4)]
+    random_operations(port, root, 0, 50, acls=acls)
+    busy = [threading.Thread(target=guarded, args=(random_operations, port, root, seed, count, 50, acls)) for seed in (1, 2, 3, 4)]
     beside = threading.Thread(target=guarded, args=(coming_and_going, port, root, stop))
     for t in [*busy, beside]:
         t.start()

@@ -5,9 +5,10 @@
 //! than the walk are left out, and replaying the log from its zxid on repairs what else changed meanwhile. That also
 //! makes it harmless if the slot of a directory being walked is taken by another node: all below that is newer.
 
-use crate::Tree;
-use crate::table::{ChildList, NodeId, ROOT};
-use ostler_model::{AclList, SessionId, StoredStat, Zxid};
+use crate::table::{ChildList, NodeId, ROOT, UNKNOWN};
+use crate::{NodeRef, Tree};
+use ostler_model::{AclList, SessionId, StoredStat, Zxid, read_only_acl};
+use std::sync::Arc;
 
 /// One node of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,8 +30,10 @@ pub struct Walk {
     /// Sessions (id, time-out ms), whole when [`Walk::gather`] says so. One that opened or closed meanwhile may be here
     /// or not: its transaction is in the log behind the walk's zxid.
     pub sessions: Vec<(SessionId, i32)>,
-    /// The ACL table, likewise. The id of an ACL that appeared after the start may be missing here, or even mean another
-    /// list; the transaction that gave it to a node is in the log behind the walk's zxid and repairs that.
+    /// The ACL table, likewise, in the order of the ids. A node whose ACL appeared too late to be here is visited with an entry
+    /// that grants nothing to anybody, or, if no node was restricted before, as open to all; the transaction that gave it the ACL
+    /// is in the log behind the walk's zxid and repairs that. (A node that named a missing entry would end an Apache server
+    /// that reads the snapshot.)
     pub acls: Vec<(i64, AclList)>,
     gathered: Gathered,
     /// Directories being walked, outermost first.
@@ -96,12 +99,36 @@ impl Walk {
             Gathered::Acls(from) => {
                 self.gathered = match tree.acl_table(from, most, &mut self.acls) {
                     Some(next) => Gathered::Acls(next),
-                    None => Gathered::All,
+                    None => {
+                        self.list_nobody(tree);
+                        Gathered::All
+                    }
                 };
             }
             Gathered::All => {}
         }
         matches!(self.gathered, Gathered::All)
+    }
+
+    /// Adds the entry that grants nothing, unless all nodes are open but /zookeeper/config, as in a new database.
+    fn list_nobody(&mut self, tree: &Tree) {
+        let config = read_only_acl();
+        if self.acls.iter().any(|(_, list)| *list != config) {
+            self.acls.insert(0, (i64::from(UNKNOWN), tree.nobody().clone()));
+        }
+    }
+
+    /// The id under which a node's ACL is listed, or a substitute.
+    fn listed_acl(&self, node: &NodeRef<'_>) -> i64 {
+        let id = node.acl_id();
+        let row = self.acls.binary_search_by_key(&id, |(id, _)| *id);
+        if id == -1 || row.is_ok_and(|row| Arc::ptr_eq(&self.acls[row].1, node.acl())) {
+            return id;
+        }
+        match self.acls.first() {
+            Some((first, _)) if *first == i64::from(UNKNOWN) => *first,
+            _ => -1,
+        }
     }
 
     /// Visits at most `max_nodes` nodes (fewer if it met nodes to leave out); true = that was the last step.
@@ -110,7 +137,7 @@ impl Walk {
         for _ in 0..max_nodes {
             if !self.root_visited {
                 self.root_visited = true;
-                visit(image(tree, ROOT, ""));
+                visit(self.image(tree, ROOT, ""));
                 continue;
             }
             let Some(dir) = self.open.last_mut() else { return true };
@@ -129,6 +156,11 @@ impl Walk {
         self.open.is_empty()
     }
 
+    fn image<'a>(&self, tree: &'a Tree, id: NodeId, path: &'a str) -> NodeImage<'a> {
+        let node = tree.node_ref(id);
+        NodeImage { path, data: node.data(), acl_id: self.listed_acl(&node), stat: node.stored() }
+    }
+
     fn enter(&mut self, tree: &Tree, id: NodeId, visit: &mut impl FnMut(NodeImage<'_>)) {
         let node = tree.node_ref(id);
         if node.stored().czxid > self.zxid {
@@ -137,14 +169,9 @@ impl Walk {
         }
         self.path.push('/');
         self.path.push_str(node.name());
-        visit(image(tree, id, &self.path));
+        visit(self.image(tree, id, &self.path));
         if node.num_children() > 0 {
             self.open.push(OpenDir { id, ahead: usize::MAX, path_len: self.path.len() });
         }
     }
-}
-
-fn image<'a>(tree: &'a Tree, id: NodeId, path: &'a str) -> NodeImage<'a> {
-    let node = tree.node_ref(id);
-    NodeImage { path, data: node.data(), acl_id: node.acl_id(), stat: node.stored() }
 }

@@ -198,6 +198,9 @@ proptest! {
         let mut live = Tree::new(CONFIG);
         let mut snapshot = walk_while_applying(&mut live, &history, before, &pace);
         prop_assert!(snapshot.nodes.iter().all(|(_, _, _, stat)| stat.czxid <= snapshot.zxid));
+        // An Apache server that reads a node with an ACL that is not listed ends.
+        let listed = |acl_id: i64| acl_id == -1 || snapshot.acls.iter().any(|(id, _)| *id == acl_id);
+        prop_assert!(snapshot.nodes.iter().all(|(_, _, acl_id, _)| listed(*acl_id)));
         snapshot.sort(order);
         let mut loaded = snapshot.load(batch, guess).unwrap();
         for (header, txn) in history.iter().filter(|(header, _)| header.zxid > snapshot.zxid) {

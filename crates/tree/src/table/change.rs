@@ -3,7 +3,7 @@
 use super::blobs::{BlobRef, Blobs, Content};
 use super::ext::Ext;
 use super::slots::{NONE, NodeId, ROOT, Slots};
-use super::{Tree, index};
+use super::{Tree, UNKNOWN, index};
 use crate::{NewNode, Store, content_crc, in_digest, node_digest};
 use foldhash::quality::FixedState;
 use ostler_model::{AclList, Owner, SessionId, StoredStat, Zxid};
@@ -284,6 +284,11 @@ impl Tree {
         let to = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(self.acls.end());
         table.extend(self.acls.range(from..to).map(|(id, list)| (i64::from(id), list.clone())));
         (to < self.acls.end()).then_some(to)
+    }
+
+    /// The ACL that grants nothing to anybody.
+    pub(crate) fn nobody(&self) -> &AclList {
+        self.acls.list(UNKNOWN)
     }
 
     /// A node and bytes more or less below `dir` and all its ancestors, which have extensions because they have children.
