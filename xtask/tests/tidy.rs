@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "ostler-sim",
         &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab", "ostler-store", "ostler-node", "ostler-client"],
     ),
+    ("ostler-inspect", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-store"]),
     ("ostler-differential", &["ostler-model", "ostler-wire", "ostler-client"]),
     (
         "ostler-cli",
@@ -37,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ostler-server",
             "ostler-client",
             "ostler-bench",
+            "ostler-inspect",
         ],
     ),
     ("xtask", &[]),

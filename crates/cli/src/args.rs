@@ -1,6 +1,7 @@
 //! The command line and the environment.
 
 use crate::cluster::Cluster;
+use crate::files::{Doctor, Log, Snapshot};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ostler_server::config::Inputs;
 use ostler_server::logging::LogFormat;
@@ -43,6 +44,14 @@ pub enum Command {
     Cluster(Cluster),
     /// Load a server and measure throughput, latency and, with --pid, what an operation costs it.
     Bench(ostler_bench::Args),
+    /// Look into transaction logs: dump, verify, chop.
+    #[command(subcommand)]
+    Log(Log),
+    /// Look into snapshots: show, stats, diff, verify, convert.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// Explain a data directory: what is there, what is damaged, what to do. Changes nothing without --write.
+    Doctor(Doctor),
 }
 
 #[derive(ClapArgs, Debug)]

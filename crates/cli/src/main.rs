@@ -1,10 +1,11 @@
-//! The binary `ostler`: `ostler serve`, and the two forms of Apache's main, `ostler zoo.cfg` and
+//! The binary `ostler`: `ostler serve`, the tools around it, and the two forms of Apache's main, `ostler zoo.cfg` and
 //! `ostler PORT DATADIR [TICK] [MAXCNXNS]`.
 #![forbid(unsafe_code)]
 
 mod args;
 mod bench;
 mod cluster;
+mod files;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -22,6 +23,9 @@ fn main() -> ExitCode {
     let mut inputs = match args.command {
         Some(Command::Bench(bench)) => return bench::run(&bench),
         Some(Command::Cluster(cluster)) => return cluster::run(&cluster),
+        Some(Command::Log(log)) => return files::run_log(log),
+        Some(Command::Snapshot(snapshot)) => return files::run_snapshot(snapshot),
+        Some(Command::Doctor(doctor)) => return files::run_doctor(doctor),
         Some(Command::Serve(serve)) => {
             ostler_server::logging::start(serve.log.format.into(), serve.log.level.into());
             serve.inputs()

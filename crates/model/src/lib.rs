@@ -2,13 +2,14 @@
 //!
 //! Ids and times ([`Zxid`], [`ServerId`], [`SessionId`]), znode paths ([`path`]), [`Stat`], ACLs ([`Acl`],
 //! [`AuthId`]), the requests of the client protocol ([`Request`]), the transactions of the log ([`Txn`]), the members
-//! of an ensemble ([`Ensemble`]) and the syntax of its configuration ([`properties`]), Apache's error codes
+//! of an ensemble ([`Ensemble`]) and the syntax of its configuration ([`properties`]), dates ([`date`]), Apache's error codes
 //! ([`ErrorCode`]) and the bounds of everything ([`limits`]). Nothing here reads clocks or files.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
 mod acl;
+pub mod date;
 mod ensemble;
 mod error;
 mod event;

@@ -9,7 +9,6 @@ mod batching;
 mod boot;
 mod clock;
 pub mod config;
-mod date;
 mod doorbell;
 mod error;
 mod events;

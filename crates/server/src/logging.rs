@@ -1,6 +1,6 @@
 //! Logs: one line for each event that an operator asks about, human or JSON, on stderr.
 
-use crate::date;
+use ostler_model::date;
 use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::level_filters::LevelFilter;

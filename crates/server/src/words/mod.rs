@@ -10,10 +10,10 @@ mod people;
 pub use info::environment;
 
 use crate::config::{Config, Whitelist};
-use crate::date;
 use crate::log_thread::{LogFigures, LogThread};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
+use ostler_model::date;
 use ostler_node::{Now, Replica, Shard};
 use ostler_tree::Tree;
 use std::collections::VecDeque;

@@ -4,7 +4,7 @@
 //! leftovers.
 
 use super::compress::Encoder;
-use super::{Compression, TERMINATOR, encode_node, encode_snapshot_start};
+use super::{Compression, TERMINATOR, encode_node, encode_snapshot_start, open};
 use crate::names::{snapshot_name, unfinished_name};
 use crate::{DataDirs, Disk, DiskFile, StoreError};
 use ostler_model::Zxid;
@@ -12,7 +12,9 @@ use ostler_tree::Tree;
 use ostler_wire::jute::{put_int, put_long};
 use ostler_wire::txn::DIGEST_VERSION;
 use simd_adler32::Adler32;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Bytes handed to the disk at once.
 const WRITE_BYTES: usize = 1 << 20;
@@ -259,6 +261,38 @@ impl<D: Disk> SealedSnapshot<D> {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Copies a snapshot into another compression: the stream stays the same to the byte, and so its seals. The names tell
+/// the compressions. `to` appears whole or not at all. Returns its length, bytes.
+///
+/// # Errors
+/// A failed disk call; a source that does not decompress.
+pub fn recompress_snapshot<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<u64, StoreError> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let dir = to.parent().unwrap_or_else(|| Path::new("."));
+    let unfinished = dir.join(unfinished_name(&name(to)));
+    let source = disk.open(from).map_err(StoreError::io("open", from))?;
+    let mut stream = open(&source, &name(from), Rc::default());
+    let mut file = disk.create(&unfinished).map_err(StoreError::io("create", &unfinished))?;
+    let mut encoder = Encoder::new(Compression::of_name(&name(to)));
+    let (mut chunk, mut len, mut more) = (vec![0; WRITE_BYTES], 0, true);
+    while more {
+        let got = stream.read(&mut chunk).map_err(StoreError::io("read", from))?;
+        more = got > 0;
+        encoder.push(&chunk[..got]).map_err(StoreError::io("compress", &unfinished))?;
+        if !more {
+            encoder.finish().map_err(StoreError::io("compress", &unfinished))?;
+        }
+        let bytes = encoder.output();
+        file.write_at(len, bytes).map_err(StoreError::io("write", &unfinished))?;
+        len += bytes.len() as u64;
+        bytes.clear();
+    }
+    file.sync().map_err(StoreError::io("sync", &unfinished))?;
+    disk.rename(&unfinished, to).map_err(StoreError::io("rename a snapshot to", to))?;
+    disk.sync_dir(dir).map_err(StoreError::io("sync the directory", dir))?;
+    Ok(len)
 }
 
 /// Writes a whole snapshot in one go, for the boot and for tests: nobody else may need the tree meanwhile. Returns its path.

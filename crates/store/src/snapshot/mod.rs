@@ -20,8 +20,8 @@ mod tests;
 
 pub use compress::Compression;
 pub use encode::{encode_node, encode_snapshot_start, encode_snapshot_start_part};
-pub use file::{SealedSnapshot, SnapshotFile, SnapshotFormat, write_snapshot};
-pub use read::{LoadedSnapshot, SnapshotError, read_snapshot};
+pub use file::{SealedSnapshot, SnapshotFile, SnapshotFormat, recompress_snapshot, write_snapshot};
+pub use read::{LoadedSnapshot, SnapshotError, read_snapshot, read_snapshot_file};
 pub use receive::SnapshotReceiver;
 pub(crate) use source::{check, open};
 pub use stream::{Pushed, TreePart, TreeStream, encode_tree_end, encode_tree_start};

@@ -1,7 +1,8 @@
 //! Reading a snapshot's stream into a tree (storage.md section 4.5), in bounded memory and without copying nodes: they
 //! are parsed where they lie in a large buffer and handed to the tree's loader.
 
-use super::{DIGEST_SECTION_BYTES, LAST_ZXID_SECTION_BYTES, MAGIC, SEAL_BYTES, STORED_STAT_BYTES, TERMINATOR};
+use super::{DIGEST_SECTION_BYTES, LAST_ZXID_SECTION_BYTES, MAGIC, SEAL_BYTES, STORED_STAT_BYTES, TERMINATOR, open};
+use crate::Disk;
 use ostler_model::{AclList, SessionId, StoredStat, Zxid};
 use ostler_tree::{LoadError, Loader, NodeImage, Tree, TreeConfig};
 use ostler_wire::jute::{DecodeError, Reader};
@@ -9,6 +10,8 @@ use ostler_wire::txn::{DIGEST_VERSION, TxnDigest};
 use simd_adler32::Adler32;
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
 
 /// Bytes asked for at once: few at first.
 const READ_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
@@ -76,6 +79,22 @@ pub fn read_snapshot(
     input.seal()?;
     let digest = input.sections()?;
     Ok(LoadedSnapshot { tree: loader.finish(), nodes, digest })
+}
+
+/// Reads a snapshot's file, whatever its compression (which the name tells). See [`read_snapshot`].
+///
+/// # Errors
+/// As [`read_snapshot`]; the file cannot be read.
+pub fn read_snapshot_file<D: Disk>(
+    disk: &D,
+    path: &Path,
+    config: TreeConfig,
+    zxid: Zxid,
+    length_max: usize,
+) -> Result<LoadedSnapshot, SnapshotError> {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let file = disk.open(path)?;
+    read_snapshot(&mut open(&file, &name, Rc::default()), config, zxid, length_max, &mut |_| 0)
 }
 
 /// The stream through a buffer, summed as it is consumed.

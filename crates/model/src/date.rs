@@ -1,5 +1,8 @@
 //! Calendar dates in UTC without a library: java.util.Date's text for `dump`, and RFC 3339 for log lines.
 
+use alloc::format;
+use alloc::string::String;
+
 /// Day, time of day and weekday of a moment, UTC.
 struct Civil {
     year: i64,
@@ -32,7 +35,7 @@ fn civil(wall_ms: i64) -> Civil {
     }
 }
 
-/// `Sat Nov 21 19:58:35 UTC 2026`.
+/// `Sat Nov 21 19:58:35 UTC 2026`, of milliseconds since 1970.
 pub fn java_date(wall_ms: i64) -> String {
     let date = civil(wall_ms);
     let (hour, minute, second) = (date.seconds / 3600, date.seconds / 60 % 60, date.seconds % 60);
@@ -42,7 +45,7 @@ pub fn java_date(wall_ms: i64) -> String {
     )
 }
 
-/// `2026-11-21T19:58:35.123Z`.
+/// `2026-11-21T19:58:35.123Z`, of milliseconds since 1970.
 pub fn rfc3339(wall_ms: i64) -> String {
     let date = civil(wall_ms);
     let (hour, minute, second) = (date.seconds / 3600, date.seconds / 60 % 60, date.seconds % 60);
