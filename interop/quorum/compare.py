@@ -13,9 +13,10 @@ and their content. What differs from run to run is masked: session ids, times, d
 of zxids. In conversations between real servers PINGs come when they like, and histories (PROPOSAL, COMMIT) are as
 long as they happen to be. Prints "ok NAME" or "FAIL NAME: why" for each, like every suite.
 
-deliberate.json lists the checks in which Ostler differs on purpose, each with its reason and Ostler's own kinds of
-packets: {"name": ..., "reason": ..., "kinds": [...]}. With an Ostler server in the ensemble both answers pass, because
-which server leads is chance.
+deliberate.json lists the checks in which Ostler differs on purpose, each with its reason and either Ostler's own kinds of
+packets or the one difference in content, as this program words it: {"name": ..., "reason": ..., "kinds": [...]} or
+{"name": ..., "reason": ..., "difference": "..."}. With an Ostler server in the ensemble both answers pass, because which server
+leads is chance. What Ostler does not speak yet stands in NOT_YET and is printed.
 """
 import argparse
 import json
@@ -42,6 +43,9 @@ FIRST = {
 # Without --only. The others are about what Ostler does not speak: several addresses, observer masters, SASL, weights.
 # (S4 does not always see what it is made for: a server dials any of two addresses, and one is not listened in on.)
 DEFAULT = ["S1", "S2", "S3", "S6", "S7"]
+CONFIG_VERSION = "version= of configurations"
+# Left out when Ostler takes part, and said so, until it speaks this. Nothing else may be left out.
+NOT_YET = {"S3": "dynamic reconfiguration", CONFIG_VERSION: "dynamic reconfiguration"}
 # What the specification counted; a lost check must not pass as a success.
 EXPECTED_CHECKS = {"S1": 50, "S2": 7, "S3": 6, "S4": 1, "S5": 4, "S6": 12, "S7": 2, "S8": 2, "S9": 2}
 STEP = re.compile(r"^(.*)_(\d\d)(?:_([A-Z]+|snapshot_stream))?$")
@@ -49,6 +53,8 @@ STEP = re.compile(r"^(.*)_(\d\d)(?:_([A-Z]+|snapshot_stream))?$")
 ANY_STATE = {"notification_stale_last_message"}
 # Others that chance decides: is the leader at zxid 0 still, or in its epoch already?
 ALSO_RIGHT = {"join_empty_diff": [["FOLLOWERINFO", "LEADERINFO", "ACKEPOCH", "DIFF", "NEWLEADER", "ACK", "UPTODATE", "ACK"]]}
+# The part of NOT_YET that is in force.
+LEFT_OUT = set()
 VOLATILE = {"sessionId", "clientId", "time", "treeDigest", "ctime", "mtime", "ephemeralOwner", "leader", "sid", "serverid",
             "addresses", "designatedLeader", "configVersion", "length", "token", "sessions", "electionEpoch"}
 SPECIAL_ZXIDS = {0, 0xffffffffffffffff, 0x8000000000000000}
@@ -72,7 +78,9 @@ def masked(value, key=None):
     if isinstance(value, list):
         return [masked(v) for v in value]
     if isinstance(value, str) and re.search(r"^version=[0-9a-f]+$", value, re.M):
-        return re.sub(r"^version=[1-9a-f][0-9a-f]*$", "version=*", value, flags=re.M)
+        # Whether it is 0 says whether the ensemble has a version for it.
+        known = "[0-9a-f]" if CONFIG_VERSION in LEFT_OUT else "[1-9a-f]"
+        return re.sub("^version=%s[0-9a-f]*$" % known, "version=*", value, flags=re.M)
     return value
 
 
@@ -136,8 +144,8 @@ def differences(want, got, path=""):
         yield "%s is %r, recorded %r" % (path or "it", got, want)
 
 
-def compare(want, got, other_kinds):
-    """None, or why the two are not the same. other_kinds: conversations that are right as well."""
+def compare(want, got, other_kinds, allowed):
+    """None, or why the two are not the same. other_kinds: conversations that are right as well; allowed: differences."""
     if got is None:
         return "nobody said it"
     if got.kinds() in other_kinds:
@@ -146,6 +154,8 @@ def compare(want, got, other_kinds):
         return "%s, recorded %s" % (" ".join(got.kinds()), " ".join(want.kinds()))
     for number, ((kind, theirs), (_, ours)) in enumerate(zip(want.steps, got.steps)):
         for text in differences(theirs, ours):
+            if text in allowed:
+                continue
             return "%s (message %d): %s" % (kind, number, text)
     return None
 
@@ -169,14 +179,20 @@ def main():
     a = ap.parse_args()
     ours = frozenset(int(i) for i in a.ostler.split(",") if i)
     scenarios = a.only.split(",") if a.only else DEFAULT
+    if ours:
+        LEFT_OUT.update(name for name in NOT_YET if name not in a.only.split(","))
+        scenarios = [s for s in scenarios if s not in LEFT_OUT]
+        for name in sorted(LEFT_OUT):
+            print("not yet %s: %s" % (name, NOT_YET[name]))
     unknown = [s for s in scenarios if s not in FIRST]
     if unknown:
         raise servers.Failed("no such scenario: %s\n  hint: they are %s" % (unknown[0], " ".join(FIRST)))
-    deliberate = {}
+    kinds, allowed = {}, {}
     if ours:
         with open(DELIBERATE) as f:
             for row in json.load(f):
-                deliberate.setdefault(row["name"], []).append(row["kinds"])
+                where, what = (kinds, row["kinds"]) if "kinds" in row else (allowed, row["difference"])
+                where.setdefault(row["name"], []).append(what)
     if a.capture:
         with open(a.capture) as f:
             captured = [json.loads(line) for line in f]
@@ -193,13 +209,16 @@ def main():
             failed += 1
             print("FAIL %s as a whole: %d checks, %d expected" % (scenario, len(wanted), EXPECTED_CHECKS[scenario]))
         for name, want in wanted.items():
-            why = compare(want, got.get(name), ALSO_RIGHT.get(name, []) + deliberate.get(name, []))
+            why = compare(want, got.get(name), ALSO_RIGHT.get(name, []) + kinds.get(name, []), allowed.get(name, []))
             if why:
                 failed += 1
                 print("FAIL %s: %s" % (name, why))
             else:
                 passed += 1
                 print("ok %s%s" % (name, "   " + " ".join(got[name].kinds()) if a.verbose else ""))
+    for name, holds in capture_quorum.OUTCOMES.items():
+        passed, failed = passed + holds, failed + (not holds)
+        print("ok %s" % name if holds else "FAIL %s" % name)
     print("total %d passed, %d failed" % (passed, failed))
     if not a.capture and not a.work:
         if failed:

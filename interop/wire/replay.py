@@ -3,23 +3,27 @@
 
 usage: wire/replay.py [--server ostler|apache] [--profile NAME]... [--only REGEX] [--at HOST:PORT] [--verbose]
 
-For each profile (default, ext, enforce, ensemble, slow: 310 cases; `slow` takes four minutes) a server is started with the options
-that the profile names, the recorder's own case functions (capture_wire.py) run against it, and two things are compared
+For each profile (default, ext, enforce, ensemble, slow, and of three servers quorum and quorum-local: 332 cases; `slow` takes four minutes)
+a server, or an ensemble of three, is started with the options that the profile names, the recorder's own case functions (capture_wire.py) run against it, and two things are compared
 with the sample: `reply` (the decoded frames; zxids relative to the start of the exchange, lists sorted) and `masked_hex`
 (the raw frames with the volatile bytes masked; a list may be in another order). --at uses a running server instead and
 then wants exactly one --profile.
 
 deliberate.json lists the cases in which Ostler differs on purpose, each with its reason and with Ostler's own answer:
-a listed case that answers like Apache, or like neither, fails as well. Apache itself gets no such list.
+a listed case that answers like Apache, or like neither, fails as well. Apache itself gets no such list. What Ostler
+cannot do yet stands in NOT_YET and is printed.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
+import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
@@ -37,9 +41,20 @@ OPTIONS = {
     "enforce": {"enforce.auth.enabled": "true", "enforce.auth.schemes": "digest"},
     "ensemble": {"authProvider.1": "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider", "ensembleAuthName": "foo"},
     "slow": EXT,
+    "quorum": {"reconfigEnabled": "true", "DigestAuthenticationProvider.superDigest": SUPER},
+    "quorum-local": {"localSessionsEnabled": "true"},
 }
+# The cases of these talk to a follower and the leader of an ensemble.
+ENSEMBLES = ("quorum", "quorum-local")
+# The recorder has one place for the leader's address.
+ONE_ENSEMBLE = threading.Lock()
 # What the specification counted; a lost case must not pass as a success.
-EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "ensemble": 5, "slow": 5}
+EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "ensemble": 5, "slow": 5, "quorum": 17, "quorum-local": 5}
+# Left out with Ostler, and said so, until it can do this.
+NOT_YET = {
+    "dynamic reconfiguration": ["quorum/reconfig-" + name for name in
+                                ("noauth", "badversion", "badarguments", "bad-number", "noquorum", "noop")],
+}
 
 
 def load(path, profiles):
@@ -75,23 +90,48 @@ def difference(got, sample):
     return None
 
 
+def start_ensemble(kind, workdir, properties):
+    """Three servers, the leader last."""
+    ports = [(servers.free_port(), servers.free_port(), servers.free_port()) for _ in range(3)]
+    lines = {"server.%d" % n: "127.0.0.1:%d:%d:participant;127.0.0.1:%d" % (quorum, election, client)
+             for n, (client, quorum, election) in enumerate(ports, 1)}
+    members = []
+    for number, (port, _, _) in enumerate(ports, 1):
+        home = os.path.join(workdir, "server-%d" % number)
+        os.makedirs(os.path.join(home, "data"))
+        with open(os.path.join(home, "data", "myid"), "w") as f:
+            f.write("%d\n" % number)
+        members.append(servers.Server(kind, home, port=port, properties=dict({"initLimit": 10, "syncLimit": 5}, **properties, **lines),
+                                      jvm=["-Xmx256m"]).launch())
+    end = time.monotonic() + 60
+    while "leader" not in (modes := [member.wait_serving(60).mode() for member in members]):
+        if time.monotonic() > end:
+            raise servers.Failed("nobody leads: %s\n%s" % (modes, members[-1].log_end()))
+    return sorted(members, key=lambda member: member.mode() == "leader")
+
+
 def run_profile(profile, kind, at, only, workdir):
-    """Results [(name, outcome of run_case)] of one profile; starts a server unless `at` is given."""
-    cases = [c for c in capture_wire.CASES if c[0] == profile and (not only or re.search(only, c[1]))]
+    """Results [(name, outcome of run_case)] of one profile; starts what it needs unless `at` is given."""
+    late = {name for names in NOT_YET.values() for name in names} if kind == "ostler" else ()
+    cases = [c for c in capture_wire.CASES if c[0] == profile and c[1] not in late and (not only or re.search(only, c[1]))]
     if not cases:
         return []
-    server = None
-    if at is None:
-        server = servers.Server(kind, os.path.join(workdir, profile), properties=OPTIONS[profile]).start()
-    addr = at or ("127.0.0.1", server.port)
-    try:
-        out = [(c[1], capture_wire.run_case(c, addr, 5.0)) for c in cases]
-        if server and server.process.poll() is not None:
-            raise servers.Failed("the server died during profile %s\n%s" % (profile, server.log_end()))
-        return out
-    finally:
-        if server:
-            server.kill()
+    with ONE_ENSEMBLE if profile in ENSEMBLES else contextlib.nullcontext():
+        started = []
+        try:
+            if profile in ENSEMBLES:
+                started = start_ensemble(kind, os.path.join(workdir, profile), OPTIONS[profile])
+                capture_wire.PEER[0] = ("127.0.0.1", started[-1].port)
+            elif at is None:
+                started = [servers.Server(kind, os.path.join(workdir, profile), properties=OPTIONS[profile]).start()]
+            out = [(c[1], capture_wire.run_case(c, at or ("127.0.0.1", started[0].port), 5.0)) for c in cases]
+            for server in started:
+                if server.process.poll() is not None:
+                    raise servers.Failed("the server died during profile %s\n%s" % (profile, server.log_end()))
+            return out
+        finally:
+            for server in started:
+                server.kill()
 
 
 def shown(frames, hexes):
@@ -136,6 +176,9 @@ def main():
     ap.add_argument("--verbose", action="store_true")
     a = ap.parse_args()
     profiles = a.profile or list(OPTIONS)
+    late = {name: why for why, names in NOT_YET.items() for name in names} if a.server == "ostler" else {}
+    if a.at and profiles[0] in ENSEMBLES:
+        ap.error("--at names one server, and %s needs an ensemble" % profiles[0])
     if a.at and len(profiles) != 1:
         ap.error("--at needs exactly one --profile: a server has one set of options")
     at = (a.at.rsplit(":", 1)[0], int(a.at.rsplit(":", 1)[1])) if a.at else None
@@ -157,10 +200,13 @@ def main():
         for p, job in jobs.items():
             rows = job.result()
             results.update({(p, name): got for name, got in rows})
-            if not a.only and len(rows) != EXPECTED_CASES[p]:
-                problems.append("%s: %d cases ran, %d expected" % (p, len(rows), EXPECTED_CASES[p]))
+            expected = EXPECTED_CASES[p] - sum(1 for q, name in samples if q == p and name in late)
+            if not a.only and len(rows) != expected:
+                problems.append("%s: %d cases ran, %d expected" % (p, len(rows), expected))
         for key in samples:
-            if key not in results and not a.only:
+            if key[1] in late:
+                print("not yet %s (%s)" % (key[1], late[key[1]]))
+            elif key not in results and not a.only:
                 problems.append("%s %s: has a sample but did not run" % key)
     finally:
         shutil.rmtree(workdir, ignore_errors=True)
