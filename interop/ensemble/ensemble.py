@@ -45,10 +45,25 @@ class Ensemble:
     def server(self, number):
         return self.members[number - 1]
 
-    def start(self):
-        for member in self.members:
-            member.launch()
+    def start(self, order=None):
+        """Starts all, or one after the other in this order. A majority serves before the next one is started."""
+        if not order:
+            for member in self.members:
+                member.launch()
+        for count, number in enumerate(order or (), 1):
+            self.server(number).launch()
+            self.wait_listening(number)
+            if count > self.voters // 2 and self.voters == len(self.members):
+                self.wait(order[:count])
         return self.wait()
+
+    def wait_listening(self, number, wait_s=60):
+        """Until it answers, even if only that it does not serve."""
+        end = time.monotonic() + wait_s
+        while not servers.four_letters(self.server(number).port, "ruok"):
+            if time.monotonic() > end or self.server(number).process.poll() is not None:
+                raise servers.Failed("server %d does not listen\n%s" % (number, self.server(number).log_end()))
+            time.sleep(0.02)
 
     def wait(self, numbers=None, wait_s=60):
         """Until these (all) servers serve."""

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Ensembles of Apache and Ostler servers in every mix. usage: ensemble/mixed.py ostler|apache
+"""Ensembles of Apache and Ostler servers in every mix. usage: ensemble/mixed.py ostler|apache [--long | --only REGEX]
 
 For each mix: all serve, every server takes writes, sessions move between servers, ephemerals and watches work across them; the leader is
 killed (kill -9), whoever it is, until every server that wins elections has led; a server that lost its disk comes back; and after each step all
 servers show the same tree, field by field. The same with an observer. Then a rolling migration from Apache to Ostler and back, one server at a time, while a writer and
-watchers run. With "apache" all servers are Apache's, which shows that the checks are right.
+watchers run. --long adds every mix of five and every order of joining for every mix of three (a quarter of an hour). With "apache" all servers are Apache's, which shows that the checks are right.
 """
+import itertools
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +27,11 @@ OSTLER = sys.argv[1] if len(sys.argv) > 1 else "ostler"
 WORKDIR = tempfile.mkdtemp(prefix="ostler-ensemble-")
 OBSERVED = ["aaao", "oooa", "oooo"]
 MIXES = ["aao", "aoa", "oaa", "aoo", "oao", "ooa", "ooo"]
+FIVES = ["aoaoo", "ooaaa"]
+JOINED = ["aoo"]
+if "--long" in sys.argv:
+    FIVES = ["".join(mix) for mix in itertools.product("ao", repeat=5) if mix != tuple("aaaaa")]
+    JOINED = MIXES
 
 
 def kinds(mix):
@@ -116,7 +123,8 @@ def one_mix(mix):
         write_through_all(ensemble, "start")
         session_moves(ensemble)
         equal_trees(ensemble)
-        leaders_die(ensemble, "dead", 3)
+        # As many as make a quorum, and one more.
+        leaders_die(ensemble, "dead", 3 if len(mix) == 3 else 4)
         # A server that lost its disk gets everything, from a leader of either kind.
         for number in (1, len(ensemble.members)):
             ensemble.server(number).kill()
@@ -129,6 +137,21 @@ def one_mix(mix):
         equal_trees(ensemble)
     finally:
         ensemble.kill()
+
+
+def joining(mix):
+    """Every order in which three can be started: the first two make a majority, the third joins it."""
+    for order in itertools.permutations((1, 2, 3)):
+        ensemble = Ensemble(os.path.join(WORKDIR, "joining-%s-%d%d%d" % (mix, *order)), kinds(mix))
+        try:
+            ensemble.start(order)
+            client = ensemble.client()
+            client.create("/joined", b"")
+            client.stop()
+            client.close()
+            equal_trees(ensemble)
+        finally:
+            ensemble.kill()
 
 
 def observers(mix):
@@ -247,11 +270,17 @@ def rolling_migration():
         ensemble.kill()
 
 
-for each in MIXES:
+for each in MIXES + FIVES:
     checks.CHECKS.append(("servers %s (a Apache, o Ostler)" % each, lambda each=each: one_mix(each)))
+for each in JOINED:
+    checks.CHECKS.append(("every order of joining %s" % each, lambda each=each: joining(each)))
 for each in OBSERVED:
     checks.CHECKS.append(("voters and an observer %s" % each, lambda each=each: observers(each)))
 checks.CHECKS.append(("a rolling migration from Apache to Ostler and back", rolling_migration))
+
+if "--only" in sys.argv:
+    wanted = re.compile(sys.argv[sys.argv.index("--only") + 1])
+    checks.CHECKS[:] = [row for row in checks.CHECKS if wanted.search(row[0])]
 
 if __name__ == "__main__":
     try:
