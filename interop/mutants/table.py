@@ -5,6 +5,7 @@ must fail. When the code moves on and an edit no longer applies, `run --check` s
 """
 
 TREE, NODE, STORE, SERVER = "crates/tree/src/", "crates/node/src/", "crates/store/src/", "crates/server/src/"
+ZAB, WIRE = "crates/zab/src/", "crates/wire/src/"
 
 
 class Mutant:
@@ -152,6 +153,21 @@ MUTANTS = [
            (SERVER + "log_thread.rs", "    std::process::exit(i32::from(crate::config::EXIT_FAILURE));", "    loop {\n        std::thread::park();\n    }")),
     Mutant("purge-all", "autopurge keeps one snapshot", "cli:durability",
            (STORE + "purge.rs", ".take(retain.max(RETAIN_MIN));", ".take(retain.min(1).min(RETAIN_MIN));")),
+    # --- ensembles (crates/sim has its own breaks: docs/simulation.md) ------------------------------------------------
+    Mutant("learner-skips", "a learner leaves out one proposal in 16", "ensemble faults",
+           (ZAB + "learner/broadcast.rs", "        if !last.is_followed_by(zxid) {", "        if zxid.0 % 16 == 15 {\n            return Ok(());\n        }\n        if !last.is_followed_by(zxid) {")),
+    Mutant("lonely-commit", "a leader commits what only it has", "faults",
+           (ZAB + "leader/broadcast.rs", "            || state\n                .configs", "            || acked.get(&state.settings.me).is_some_and(|it| *it >= zxid)\n            || state\n                .configs")),
+    Mutant("blind-observers", "a leader tells observers nothing of what it commits", "ensemble quorum",
+           (ZAB + "leader/broadcast.rs", "self.links.iter_mut().filter(|(_, link)| link.is_active())", "self.links.iter_mut().filter(|(_, link)| link.is_active() && !link.observer)")),
+    Mutant("no-commit", "a leader does not tell one follower in two what is committed", "ensemble quorum faults",
+           (ZAB + "leader/broadcast.rs", "self.links.iter_mut().filter(|(_, link)| link.is_active())", "self.links.iter_mut().filter(|(id, link)| link.is_active() && id.0 % 2 == 0)")),
+    Mutant("uptodate-zxid", "UPTODATE carries a zxid", "quorum",
+           (WIRE + "quorum/to_learner.rs", "packet::put(out, kind::UP_TO_DATE, NO_ZXID, None)", "packet::put(out, kind::UP_TO_DATE, Zxid(0), None)")),
+    Mutant("ping-empty", "a follower does not tell which sessions it has heard of", "quorum",
+           (NODE + "member/effects.rs", "parts.replica.take_touches().into_iter();", "parts.replica.take_touches().into_iter().take(0);")),
+    Mutant("trunc-keeps", "a learner that is told to cut its log keeps the first transaction behind the point", "quorum",
+           (ZAB + "learner/sync.rs", "if state.settings.quirks.truncate_one_less && zxid >= state.window.base() {", "if zxid >= state.window.base() {")),
     # --- the rim -----------------------------------------------------------------------------------------------------
     Mutant("whitelist", "every four-letter word is answered", "cli:words",
            (SERVER + "words/mod.rs", "self.whitelist.all || self.whitelist.words.iter()", "!word.is_empty() || self.whitelist.words.iter()")),
