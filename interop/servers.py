@@ -47,9 +47,9 @@ def ostler_binary():
 
 def free_port():
     """A port nobody listens on at this moment. Not one that the system gives to outgoing connections: a client of another
-    suite could have it before the server is up. Nor one of the fixed ports of quorum/capture_quorum.py, 121NN to 123NN."""
+    suite could have it before the server is up."""
     while True:
-        port = random.randrange(12_400, 32_000)
+        port = random.randrange(12_000, 32_000)
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
