@@ -1,11 +1,16 @@
 //! The two ensembles a server knows: the one in force, and the newest one it has seen (E§16.2).
 //!
-//! They differ only while a reconfiguration is under way; then whatever needs a quorum needs one in both (E§16.5). The
-//! exceptions are the two waits of discovery, which look at the ensemble in force alone.
+//! They differ only while a reconfiguration is under way; then whatever needs a quorum needs one in both (E§16.5).
+//! Apache's discovery looks at the ensemble in force alone. A server of the next one that holds newer transactions and
+//! had promised the epoch before would then be cut without having been asked (its second promise does not count, and
+//! its history is not compared): so we ask both there too.
+//!
+//! The newest ensemble seen belongs to the history: it is that of the newest reconfiguration in it, and goes with it when
+//! the history is cut.
 
 use crate::Quirks;
 use alloc::collections::BTreeSet;
-use ostler_model::{Ensemble, ServerId};
+use ostler_model::{Ensemble, Role, ServerId};
 
 /// The ensemble in force and the newest one seen.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,12 +46,17 @@ impl Configs {
     /// True if the servers for which `has` holds are a quorum of the ensemble in force and, while it changes, of the
     /// next one too.
     pub(crate) fn is_quorum(&self, quirks: &Quirks, mut has: impl FnMut(ServerId) -> bool) -> bool {
-        is_quorum(&self.committed, quirks, &mut has) && (!self.is_changing() || is_quorum(&self.last_seen, quirks, has))
+        let old = is_quorum(&self.committed, quirks, &mut has);
+        if !self.is_changing() || quirks.only_old_quorum {
+            return old;
+        }
+        (old || quirks.only_new_quorum) && is_quorum(&self.last_seen, quirks, has)
     }
 
-    /// The same, of the ensemble in force alone.
-    pub(crate) fn is_committed_quorum(&self, quirks: &Quirks, has: impl FnMut(ServerId) -> bool) -> bool {
-        is_quorum(&self.committed, quirks, has)
+    /// True if this server wants to be told what is committed only, and not to be asked: an observer. Who stands in no
+    /// ensemble follows (E§1.1).
+    pub(crate) fn observes(&self, server: ServerId) -> bool {
+        self.committed.member(server).is_some_and(|member| member.role == Role::Observer)
     }
 }
 

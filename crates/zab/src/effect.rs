@@ -168,11 +168,11 @@ pub enum DiskOp {
     },
     /// Nothing but a completion: everything before is durable.
     Fence,
-    /// Write the files of an ensemble.
+    /// Write the files of an ensemble. One that is seen stands before the record of its transaction.
     SaveConfig {
         /// Which.
         ensemble: Box<Ensemble>,
-        /// In force, or only seen.
+        /// In force: whatever was only seen is forgotten, this is the newest. Else: only seen.
         committed: bool,
     },
 }

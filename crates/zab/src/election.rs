@@ -144,7 +144,6 @@ impl Election {
 
     /// A reconfiguration named the next leader: no election. Until the new epoch is established this server answers
     /// with round and epoch -1 (E§16.6, E§21).
-    #[cfg_attr(not(test), expect(dead_code, reason = "its user, the hand-over, is not here yet"))]
     pub(crate) fn appointed(&mut self, state: PeerState, leader: ServerId, zxid: Zxid) {
         assert!(state != PeerState::Looking, "who looks was not given a leader");
         self.looking = None;

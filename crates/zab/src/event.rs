@@ -22,6 +22,11 @@ pub enum Event {
         /// What.
         notification: Notification,
     },
+    /// A server has this ensemble in force (its notifications carry the text). Comes before the notification itself.
+    Gossip {
+        /// Its ensemble.
+        ensemble: Box<Ensemble>,
+    },
     /// There is an election connection to this server now.
     ElectionUp {
         /// The other end.

@@ -104,4 +104,10 @@ pub struct Quirks {
     pub trust_diverged: bool,
     /// BUG-32: nobody gives up before the time is over.
     pub wait_for_deserters: bool,
+    /// INV-24: while the ensemble changes, a quorum of the one in force is enough.
+    pub only_old_quorum: bool,
+    /// INV-24: while the ensemble changes, a quorum of the next one is enough.
+    pub only_new_quorum: bool,
+    /// A proposed ensemble is not forgotten when its proposal is cut from the log.
+    pub keep_cut_ensemble: bool,
 }

@@ -10,8 +10,9 @@ use crate::window::{Entry, Window};
 use crate::{
     Boot, CloseWhy, DiskDone, DiskOp, Effect, Epochs, Generation, History, LinkId, Message, Payload, Settings, Trace,
 };
+use alloc::boxed::Box;
 use alloc::vec::Vec;
-use ostler_model::Zxid;
+use ostler_model::{Ensemble, ServerId, Zxid};
 
 /// The relation of the tree to the history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,11 +71,15 @@ pub(crate) struct State {
     pub(crate) is_at_rest: bool,
     /// Set by a role that is established, for the election: what its votes name from now on (E§8.4).
     pub(crate) established: Option<u32>,
+    /// A reconfiguration named the next leader: the next role begins without an election (E§16.6).
+    pub(crate) appointed: Option<ServerId>,
 }
 
 impl State {
     pub(crate) fn new(settings: Settings, boot: Boot) -> State {
         let last = boot.history.last();
+        let last_seen = if settings.reconfig_enabled { boot.last_seen } else { boot.committed.clone() };
+        let configs = Configs::new(boot.committed, last_seen);
         assert!(boot.epochs.current <= boot.epochs.accepted, "the epoch files were checked when they were read");
         State {
             settings,
@@ -89,11 +94,12 @@ impl State {
             readable_from: Zxid::ZERO,
             floor: Zxid::ZERO,
             truncating: None,
-            configs: Configs::new(boot.committed, boot.last_seen),
+            configs,
             needs_snapshot: false,
             fruitless: 0,
             is_at_rest: true,
             established: None,
+            appointed: None,
         }
     }
 
@@ -121,8 +127,52 @@ impl State {
         self.emit(Effect::Disk { generation: self.generation, op });
     }
 
+    /// An ensemble is proposed: it counts from now on (E§16.5). Its file stands before its record in the disk's FIFO.
+    pub(crate) fn see_ensemble(&mut self, ensemble: &Ensemble) {
+        let configs = &mut self.configs;
+        if !self.settings.reconfig_enabled
+            || ensemble.version() <= configs.committed.version()
+            || ensemble.version() == configs.last_seen.version()
+        {
+            return;
+        }
+        configs.last_seen = ensemble.clone();
+        self.disk(DiskOp::SaveConfig { ensemble: Box::new(ensemble.clone()), committed: false });
+    }
+
+    /// An ensemble was proposed in a history that is not ours (any more).
+    pub(crate) fn forget_seen_ensemble(&mut self) {
+        if self.configs.is_changing() && !self.settings.quirks.keep_cut_ensemble {
+            self.configs.last_seen = self.configs.committed.clone();
+            self.disk(DiskOp::SaveConfig { ensemble: Box::new(self.configs.committed.clone()), committed: true });
+        }
+    }
+
+    /// The ensemble is in force. False: nothing changes.
+    pub(crate) fn put_in_force(&mut self, ensemble: &Ensemble) -> bool {
+        let configs = &mut self.configs;
+        // INV-24: never back to an older one.
+        if !self.settings.reconfig_enabled || ensemble.version() <= configs.committed.version() {
+            return false;
+        }
+        configs.committed = ensemble.clone();
+        if configs.last_seen.version() <= ensemble.version() {
+            configs.last_seen = ensemble.clone();
+        }
+        self.disk(DiskOp::SaveConfig { ensemble: Box::new(ensemble.clone()), committed: true });
+        let next = self.configs.is_changing().then(|| Box::new(self.configs.last_seen.clone()));
+        if let Some(ensemble) = next {
+            self.disk(DiskOp::SaveConfig { ensemble, committed: false });
+        }
+        self.emit(Effect::Activate { ensemble: Box::new(ensemble.clone()) });
+        true
+    }
+
     /// Appends the next transaction to the log.
     pub(crate) fn append(&mut self, entry: Entry) {
+        if let Some(ensemble) = &entry.reconfig {
+            self.see_ensemble(ensemble);
+        }
         assert!(self.truncating.is_none(), "the log is being cut");
         assert!(self.tree.is != TreeIs::Foreign, "a tree is being received: the log does not lead to it");
         self.history.push(entry.zxid);
@@ -213,6 +263,9 @@ impl State {
                 self.history.truncate(to);
                 self.window.truncate(to);
                 self.synced = to;
+                if self.has_cut_seen_ensemble() {
+                    self.forget_seen_ensemble();
+                }
                 if self.tree.is == TreeIs::Ours {
                     self.tree.wanted = self.tree.wanted.min(to);
                     if self.tree.handed > to {
@@ -241,6 +294,14 @@ impl State {
             DiskDone::ConfigSaved => {}
         }
         debug_assert_eq!(self.window.last(), self.history.last());
+    }
+
+    /// The reconfiguration seen last is not part of the history: it was cut, or never reached the log. (The first
+    /// ensemble that an epoch establishes has no transaction: its version is `epoch << 32`.)
+    pub(crate) fn has_cut_seen_ensemble(&self) -> bool {
+        let seen = Zxid(self.configs.last_seen.version());
+        let is_behind = seen > self.history.base && !self.history.contains(seen);
+        self.configs.is_changing() && seen.counter() != 0 && is_behind
     }
 
     /// Keeps the window in its bounds: what is not applied or not durable stays, and what is behind `needed`.

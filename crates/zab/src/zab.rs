@@ -10,6 +10,7 @@
 //! one reach [`State`] but no role.
 
 mod hand_over;
+mod reconfigured;
 
 use crate::election::{Candidate, Decided, Decision, Election, Voting};
 use crate::leader::{Leader, LinkStage, Stage, Step};
@@ -99,6 +100,9 @@ impl Zab {
                 }));
                 running.state.now_ms = now_ms;
                 core::mem::swap(&mut running.state.effects, effects);
+                if running.state.has_cut_seen_ensemble() {
+                    running.state.forget_seen_ensemble();
+                }
                 running.look();
                 running
             }
@@ -152,6 +156,10 @@ impl Running {
             Event::Notified { .. } | Event::ElectionUp { .. } | Event::ElectionDown { .. } => {
                 self.elect(&event);
                 self.hear_successor(&event);
+                Ok(())
+            }
+            Event::Gossip { ensemble } => {
+                self.hear_ensemble(&ensemble);
                 Ok(())
             }
             Event::Resign => self.resign(),
@@ -378,6 +386,11 @@ impl Running {
             self.look_for_successor();
             return;
         }
+        if let Some(leader) = state.appointed.take() {
+            self.take_appointment(leader);
+            return;
+        }
+        let state = &mut self.state;
         let last = if state.settings.quirks.vote_applied { state.tree.applied } else { state.history.last() };
         let candidate = Candidate { last, current_epoch: state.epochs.current, trusted: state.history.trusted, voting };
         if let Some(decided) = self.election.start(state.now_ms, candidate, &state.configs, &mut state.effects) {
@@ -393,11 +406,15 @@ impl Running {
             self.retire();
             return;
         }
+        self.begin_role(decided.decision);
+    }
+
+    fn begin_role(&mut self, decision: Decision) {
         let state = &mut self.state;
         state.generation.0 += 1;
         state.is_at_rest = false;
         let waiting = core::mem::take(&mut self.waiting);
-        let (leader, observer) = match decided.decision {
+        let (leader, observer) = match decision {
             Decision::Lead => {
                 let links = waiting.keys().copied().collect();
                 self.role = Role::Leading(Box::new(Leader::enter(state, links)));

@@ -6,7 +6,7 @@ use crate::window::Entry;
 use crate::{Barrier, CloseWhy, Effect, LinkId, Message, RoleEnd};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use ostler_model::{ServerId, Zxid};
+use ostler_model::{Ensemble, PeerAddress, ServerId, Zxid};
 
 impl Leader {
     /// The zxid of the next proposal; none before the epoch is established and when its counter is used up (E§1.2).
@@ -115,9 +115,30 @@ impl Leader {
         if self.stage != Stage::Broadcast {
             return Ok(());
         }
-        let fresh = state.window.after(self.committed).take_while(|entry| self.has_quorum(state, entry.zxid));
-        let mut fresh: Vec<Entry> = fresh.cloned().collect();
-        let Some(last) = fresh.last().map(|entry| entry.zxid) else { return Ok(()) };
+        // What stands behind a reconfiguration is a question for the ensemble that it brings.
+        while self.commit_up_to_reconfig(state)? {}
+        self.synchronise_ready(state);
+        // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
+        self.look_at_resignation(state)?;
+        if self.committed == state.history.last() && self.next_zxid(state).is_none() {
+            return Err(RoleEnd::CounterExhausted);
+        }
+        Ok(())
+    }
+
+    /// True if a reconfiguration was committed, and more may be.
+    fn commit_up_to_reconfig(&mut self, state: &mut State) -> Result<bool, RoleEnd> {
+        let mut fresh: Vec<Entry> = Vec::new();
+        for entry in state.window.after(self.committed).take_while(|entry| self.has_quorum(state, entry.zxid)) {
+            fresh.push(entry.clone());
+            if changes_ensemble(state, entry) {
+                break;
+            }
+        }
+        let Some(newest) = fresh.last().cloned() else { return Ok(false) };
+        let last = newest.zxid;
+        let next = newest.reconfig.filter(|_| changes_ensemble(state, fresh.last().expect("it is there")));
+        let designated = next.as_ref().map(|next| self.designated(state, next));
         if state.settings.quirks.commit_out_of_order {
             fresh.reverse();
         }
@@ -127,13 +148,12 @@ impl Leader {
         for entry in &fresh {
             let zxid = entry.zxid;
             for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_active()) {
-                let message = if link.observer {
+                if link.observer {
                     link.sent = link.sent.max(zxid);
-                    Message::Inform { zxid, payload: entry.payload.clone() }
                 } else {
                     assert!(zxid <= link.sent, "a COMMIT follows its PROPOSAL");
-                    Message::Commit { zxid }
-                };
+                }
+                let message = commit_message(entry, link.observer, designated.filter(|_| zxid == last));
                 state.effects.push(Effect::Send { link: *id, message });
             }
             // Exactly here: on a learner, what its client asked behind the sync must not be committed before the answer.
@@ -143,12 +163,55 @@ impl Leader {
                 }
             }
         }
-        self.synchronise_ready(state);
-        // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
-        self.look_at_resignation(state)?;
-        if self.committed == state.history.last() && self.next_zxid(state).is_none() {
-            return Err(RoleEnd::CounterExhausted);
+        let (Some(next), Some(designated)) = (next, designated) else { return Ok(false) };
+        state.put_in_force(&next);
+        if designated != state.settings.me {
+            // It commits nothing more: what is proposed is the next leader's (LIV-9).
+            state.appointed = Some(designated);
+            return Err(RoleEnd::Reconfigured);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Who leads when this ensemble is in force: this server, if it votes there and learners find it where it is; else
+    /// the voter that has most of what is proposed (E§16.6).
+    pub(super) fn designated(&self, state: &State, next: &Ensemble) -> ServerId {
+        let me = state.settings.me;
+        if stays_where_it_is(&state.configs.committed, next, me) {
+            return me;
+        }
+        let is_linked = |server: &ServerId| {
+            self.links.values().any(|link| link.server == Some(*server) && link.stage >= LinkStage::Acked)
+        };
+        let best = next.voters().filter(|server| *server != me && is_linked(server));
+        best.max_by_key(|server| (self.acked.get(server).copied(), *server)).unwrap_or(me)
+    }
+}
+
+/// True if the server votes in the next ensemble and takes its learners at the same address as before.
+pub(crate) fn stays_where_it_is(old: &Ensemble, next: &Ensemble, server: ServerId) -> bool {
+    let address = |ensemble: &Ensemble| {
+        let member = ensemble.member(server)?;
+        Some(member.addresses().iter().map(PeerAddress::quorum).collect::<Vec<_>>())
+    };
+    let before = address(old);
+    next.is_voter(server) && (before.is_none() || address(next) == before)
+}
+
+fn changes_ensemble(state: &State, entry: &Entry) -> bool {
+    let newer = |ensemble: &Ensemble| ensemble.version() > state.configs.committed.version();
+    state.settings.reconfig_enabled && entry.reconfig.as_deref().is_some_and(newer)
+}
+
+/// COMMIT or INFORM; with `designated` the transaction is a reconfiguration, which is in force with it.
+pub(super) fn commit_message(entry: &Entry, observer: bool, designated: Option<ServerId>) -> Message {
+    let (zxid, payload) = (entry.zxid, entry.payload.clone());
+    match (observer, designated) {
+        (false, None) => Message::Commit { zxid },
+        (false, Some(designated)) => Message::CommitAndActivate { zxid, designated },
+        (true, None) => Message::Inform { zxid, payload },
+        (true, Some(designated)) => {
+            Message::InformAndActivate { zxid, designated, payload, reconfig: entry.reconfig.clone() }
+        }
     }
 }

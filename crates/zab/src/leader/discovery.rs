@@ -32,7 +32,8 @@ impl Leader {
         link.observer = said.observer;
         link.stage = LinkStage::Waiting;
         link.close_at_ms = u64::MAX;
-        if said.config_version > state.configs.committed.version() {
+        // What it has in force and we have seen is in force.
+        if said.config_version > state.configs.last_seen.version() {
             self.drop_link(state, id, CloseWhy::NewerEnsemble);
             return Ok(());
         }
@@ -50,7 +51,7 @@ impl Leader {
             if !state.settings.quirks.epoch_from_zxid {
                 self.epoch = self.epoch.max(said.accepted_epoch + 1);
             }
-            if state.configs.committed.is_voter(said.server) || state.settings.quirks.count_observers {
+            if state.configs.is_voter(said.server) || state.settings.quirks.count_observers {
                 self.introduced.insert(said.server);
             }
             self.fix_epoch(state);
@@ -61,7 +62,7 @@ impl Leader {
     /// With a quorum the epoch is fixed, and saved before anybody hears of it.
     fn fix_epoch(&mut self, state: &mut State) {
         let quirks = &state.settings.quirks;
-        if !state.configs.is_committed_quorum(quirks, |server| self.introduced.contains(&server)) {
+        if !state.configs.is_quorum(quirks, |server| self.introduced.contains(&server)) {
             return;
         }
         self.stage = Stage::SavingAccepted;
@@ -118,7 +119,7 @@ impl Leader {
             }
             // The promise of a disk that may have lost something says nothing about what was committed (BUG-23).
             let is_trusted = last != UNTRUSTED || state.settings.quirks.count_untrusted;
-            let is_voter = state.configs.committed.is_voter(server) || state.settings.quirks.count_observers;
+            let is_voter = state.configs.is_voter(server) || state.settings.quirks.count_observers;
             if is_trusted && is_voter {
                 self.promised.insert(server);
             }
@@ -136,7 +137,7 @@ impl Leader {
 
     fn count_promises(&mut self, state: &mut State) {
         let quirks = &state.settings.quirks;
-        if !state.configs.is_committed_quorum(quirks, |server| self.promised.contains(&server)) {
+        if !state.configs.is_quorum(quirks, |server| self.promised.contains(&server)) {
             return;
         }
         self.stage = Stage::SavingCurrent;

@@ -21,6 +21,7 @@ use crate::state::State;
 use crate::{Barrier, CloseWhy, DiskDone, Effect, LinkId, Message, PeerState, RoleEnd, Trace};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+pub(crate) use broadcast::stays_where_it_is;
 pub(crate) use link::{Link, LinkStage};
 use ostler_model::{ServerId, Zxid};
 

@@ -5,10 +5,12 @@
 //! point of synchronisation; NEWLEADER, and nothing more before it is acknowledged; UPTODATE; the live stream from that
 //! point on.
 
+use super::broadcast::commit_message;
 use super::{Leader, LinkStage, Stage, Step};
 use crate::plan::{Plan, Question};
 use crate::state::{State, TreeIs};
-use crate::{CloseWhy, Effect, LinkId, Message, ServingRole, SyncKind, Trace};
+use crate::window::Entry;
+use crate::{CloseWhy, Effect, LinkId, Message, RoleEnd, ServingRole, SyncKind, Trace};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use ostler_model::{ServerId, Zxid};
@@ -17,6 +19,11 @@ impl Leader {
     pub(super) fn begin_synchronisation(&mut self, state: &mut State) -> Step {
         self.stage = Stage::Synchronisation;
         self.stage_until_ms = state.now_ms + state.ticks(state.settings.init_limit);
+        // The first ensemble that is established gets a version (E§7.5).
+        if state.configs.last_seen.version() == 0 {
+            let first = state.configs.last_seen.clone().with_version(Zxid::new(self.epoch, 0).0);
+            state.see_ensemble(&first);
+        }
         // Provisional like everything before Serve: a tree that is sent must contain the whole initial history.
         state.commit(self.initial);
         self.synchronise_ready(state);
@@ -145,7 +152,11 @@ impl Leader {
             })
             .collect();
         state.effects.extend(pairs);
-        let config = Some(Box::new(state.configs.last_seen.clone()));
+        // One that is proposed and not committed comes behind, in the live stream: before that the learner could take it
+        // for one in force. (Of those in the initial history the newest is in force with the epoch.)
+        let configs = &state.configs;
+        let config = if self.stage == Stage::Broadcast { &configs.committed } else { &configs.last_seen };
+        let config = Some(Box::new(config.clone()));
         state.send(id, Message::NewLeader { epoch: self.epoch, config });
         let close_at_ms = state.now_ms + state.ticks(state.settings.init_limit);
         self.set_stage(id, LinkStage::Acking, upto, close_at_ms);
@@ -184,11 +195,19 @@ impl Leader {
         state.established = Some(self.epoch);
         state.commit(self.initial);
         state.trace(Trace::Established { epoch: self.epoch, last: self.initial });
+        let next = state.configs.last_seen.clone();
+        let best = self.designated(state, &next);
+        let designated = if state.put_in_force(&next) { best } else { state.settings.me };
         state.emit(Effect::Serve { role: ServingRole::Leader, epoch: self.epoch });
         let heard_ms = state.now_ms + state.ticks(state.settings.sync_limit);
         let acked = self.links.iter().filter(|(_, link)| link.stage == LinkStage::Acked);
         for id in acked.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.activate(state, id, heard_ms);
+        }
+        if designated != state.settings.me {
+            // The reconfiguration that the old leader left takes leadership from this server.
+            state.appointed = Some(designated);
+            return Err(RoleEnd::Reconfigured);
         }
         self.synchronise_ready(state);
         Ok(())
@@ -197,19 +216,25 @@ impl Leader {
     /// UPTODATE, and everything since the point of synchronisation, as if the learner had been there (DEV-7).
     fn activate(&mut self, state: &mut State, id: LinkId, close_at_ms: u64) {
         let committed = self.committed;
+        let me = state.settings.me;
+        // Who leads now still does: a reconfiguration that is committed has not ended this role.
+        let designated = |entry: &Entry| (state.settings.reconfig_enabled && entry.reconfig.is_some()).then_some(me);
         let Some(link) = self.links.get_mut(&id) else { return };
         let sent = link.sent;
         link.stage = LinkStage::Active;
         link.close_at_ms = close_at_ms;
+        let observer = link.observer;
+        let is_due = |entry: &&Entry| entry.zxid <= committed;
+        let commits: Vec<Message> = state
+            .window
+            .after(sent)
+            .take_while(is_due)
+            .map(|entry| commit_message(entry, observer, designated(entry)))
+            .collect();
         state.send(id, Message::UpToDate);
-        if link.observer {
+        if observer {
             link.sent = committed.max(sent);
-            let news: Vec<Message> = state
-                .window
-                .after(sent)
-                .take_while(|entry| entry.zxid <= committed)
-                .map(|entry| Message::Inform { zxid: entry.zxid, payload: entry.payload.clone() })
-                .collect();
+            let news = commits;
             for message in news {
                 state.send(id, message);
             }
@@ -222,8 +247,7 @@ impl Leader {
             payload: entry.payload.clone(),
             reconfig: entry.reconfig.clone(),
         });
-        let commits = state.window.after(sent).take_while(|entry| entry.zxid <= committed).map(|entry| entry.zxid);
-        let news: Vec<Message> = proposals.chain(commits.map(|zxid| Message::Commit { zxid })).collect();
+        let news: Vec<Message> = proposals.chain(commits).collect();
         for message in news {
             state.send(id, message);
         }

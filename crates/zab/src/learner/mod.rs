@@ -10,14 +10,16 @@
 
 mod broadcast;
 mod discovery;
+mod ensemble;
 mod sync;
 
 use crate::leader::Step;
 use crate::state::State;
 use crate::window::Entry;
 use crate::{CloseWhy, DiskDone, Effect, LinkId, Message, Payload, PeerState, RoleEnd, Trace};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use ostler_model::{ServerId, Zxid};
+use ostler_model::{Ensemble, ServerId, Zxid};
 
 /// How far the learner is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -73,6 +75,8 @@ pub(crate) struct Learner {
     committed: Zxid,
     /// Transactions up to here need no ACK (any more).
     acked: Zxid,
+    /// What NEWLEADER named: in force with UPTODATE.
+    config: Option<Box<Ensemble>>,
     /// UPTODATE came, and the tree is not there yet.
     is_up_to_date: bool,
     /// The leader was told that only a tree helps.
@@ -107,6 +111,7 @@ impl Learner {
             is_direct: false,
             committed: Zxid::ZERO,
             acked: Zxid::ZERO,
+            config: None,
             is_up_to_date: false,
             has_asked_for_tree: false,
             dial_at_ms: None,
@@ -167,7 +172,9 @@ impl Learner {
             Message::Diff { .. } if self.phase == Phase::Promised => self.on_diff(state),
             Message::Trunc { zxid } if self.phase == Phase::Promised => self.on_trunc(state, zxid),
             Message::Snap { zxid } if self.phase == Phase::Promised => self.on_snap(state, link, zxid),
-            Message::NewLeader { epoch, .. } if self.phase == Phase::Syncing => self.on_new_leader(state, epoch),
+            Message::NewLeader { epoch, config } if self.phase == Phase::Syncing => {
+                self.on_new_leader(state, epoch, config)
+            }
             Message::UpToDate if self.phase == Phase::Acked => self.on_up_to_date(state),
             Message::UpToDate if self.phase == Phase::Active => Ok(()),
             Message::Proposal { .. } | Message::Commit { .. } | Message::CommitAndActivate { .. }
@@ -178,16 +185,20 @@ impl Learner {
             Message::Proposal { zxid, payload, reconfig } if self.phase >= Phase::Syncing => {
                 self.on_proposal(state, Entry { zxid, payload, reconfig })
             }
-            Message::Commit { zxid } | Message::CommitAndActivate { zxid, .. } if self.phase >= Phase::Syncing => {
-                self.on_commit(state, zxid)
+            Message::Commit { zxid } if self.phase >= Phase::Syncing => self.on_commit(state, zxid),
+            Message::CommitAndActivate { zxid, designated } if self.phase >= Phase::Syncing => {
+                let next = self.proposed_ensemble(state, zxid);
+                self.on_commit(state, zxid)?;
+                self.activate(state, next, Some(designated))
             }
             Message::Inform { zxid, payload } if self.observer && self.phase >= Phase::Syncing => {
                 self.on_inform(state, Entry { zxid, payload, reconfig: None })
             }
-            Message::InformAndActivate { zxid, payload, reconfig, .. }
+            Message::InformAndActivate { zxid, designated, payload, reconfig }
                 if self.observer && self.phase >= Phase::Syncing =>
             {
-                self.on_inform(state, Entry { zxid, payload, reconfig })
+                self.on_inform(state, Entry { zxid, payload, reconfig: reconfig.clone() })?;
+                self.activate(state, reconfig, Some(designated))
             }
             _ => self.refuse(state, CloseWhy::Protocol),
         }

@@ -7,7 +7,8 @@ use super::{Learner, Phase};
 use crate::leader::Step;
 use crate::state::{State, TreeIs};
 use crate::{CloseWhy, DiskOp, Effect, Epochs, LinkId, Message, ServingRole, SyncKind, Trace};
-use ostler_model::Zxid;
+use alloc::boxed::Box;
+use ostler_model::{Ensemble, Zxid};
 
 impl Learner {
     /// Our history is a prefix of the leader's.
@@ -102,10 +103,11 @@ impl Learner {
     }
 
     /// NEWLEADER: what came so far is the history that belongs to this epoch.
-    pub(super) fn on_new_leader(&mut self, state: &mut State, epoch: u32) -> Step {
+    pub(super) fn on_new_leader(&mut self, state: &mut State, epoch: u32, config: Option<Box<Ensemble>>) -> Step {
         if epoch != self.epoch {
             return self.refuse(state, CloseWhy::Protocol);
         }
+        self.see_leaders_ensemble(state, config);
         self.acked = self.committed;
         if self.is_direct {
             self.phase = Phase::Applying;
@@ -179,6 +181,7 @@ impl Learner {
 
     pub(super) fn on_up_to_date(&mut self, state: &mut State) -> Step {
         self.is_up_to_date = true;
+        self.take_leaders_ensemble(state)?;
         self.serve(state);
         Ok(())
     }
