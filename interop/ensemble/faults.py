@@ -46,6 +46,8 @@ class Members:
     def __init__(self, directory, network):
         self.network, self.dir = network, directory
         self.processes, self.mounted, self.ended_at_full_disk = {}, [], 0
+        # Servers whose disk was full in this round.
+        self.filled = set()
         for number in NUMBERS:
             home = self.home(number)
             data = os.path.join(home, "data")
@@ -94,7 +96,12 @@ class Members:
             if all(modes.values()) and "leader" in modes.values():
                 return next(n for n in NUMBERS if modes[n] == "leader")
             for number in NUMBERS:
-                if not self.runs(number):
+                if not self.runs(number) and number in self.filled:
+                    # It met the full disk just before there was room again.
+                    self.filled.discard(number)
+                    self.ended_at_full_disk += 1
+                    self.start(number)
+                elif not self.runs(number):
                     raise Wrong("server %d ended with %s" % (number, self.processes[number].returncode))
             if time.monotonic() > end:
                 raise Wrong("%d s after everything was mended not all serve: %s" % (SERVE_S, modes))
@@ -120,10 +127,13 @@ class Members:
     def mend(self):
         """Everything runs that should."""
         self.network.heal()
+        self.filled.clear()
         for number in NUMBERS:
             if os.path.exists(self.filler(number)):
                 os.remove(self.filler(number))
-                if not self.runs(number):
+                if self.runs(number):
+                    self.filled.add(number)
+                else:
                     self.ended_at_full_disk += 1
             if self.runs(number):
                 self.signal(number, signal.SIGCONT)
@@ -284,9 +294,11 @@ def flapping(m, net, who, rng):
         time.sleep(rng.uniform(0.1, 0.8))
 
 
+# (A server that is deaf, but is heard, stands for election and is elected again as long as its votes arrive: nothing in the protocol
+# tells the others that they cannot reach it, in Apache either. So no progress is promised then.)
 FAULTS = [
     ("partition", isolate, True), ("partition, also from the clients", isolate_from_all, True), ("one way: cannot send", cannot_send, True),
-    ("one way: cannot hear", cannot_hear, True), ("bridge", bridge, True), ("one link, one way", one_way_link, True),
+    ("one way: cannot hear", cannot_hear, False), ("bridge", bridge, True), ("one link, one way", one_way_link, True),
     ("all apart", all_apart, False), ("delay", delays, True), ("one slow", slow_server, True), ("loss", losses, False),
     ("SIGKILL", kill_one, True), ("SIGKILL of two", kill_two, False), ("SIGKILL of all", kill_all, False),
     ("SIGKILL, started at once", kill_and_return, True), ("SIGSTOP", stop_one, True), ("SIGSTOP of all", stop_all, False),
