@@ -161,9 +161,11 @@ impl Writer {
         Ok(())
     }
 
-    /// As [`Writer::check`], through the writer's own session.
+    /// As [`Writer::check`], through the writer's own session. What it sent over an earlier connection may still be
+    /// on its way to a commit, and a sync at a leader that is cut off, and does not know it yet, does not wait for that. A write
+    /// does: once it is acknowledged, all that was sent before it either happened or never will.
     pub fn check_own(&mut self) -> Result<(), ClientError> {
-        self.client.sync("/")?;
+        self.client.set_data(&format!("/w{}-alive", self.number), b"", -1)?;
         let session = self.client.session_id();
         let found = found(&mut self.client, self.number, session, self.removed)?;
         self.accept(&found);
