@@ -25,6 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["ostler-model", "ostler-wire", "ostler-tree", "ostler-zab", "ostler-store", "ostler-node", "ostler-client"],
     ),
     ("ostler-inspect", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-store"]),
+    // Servers on threads of a test's own process; the client library uses it in its tests and examples only.
+    ("ostler-test", &["ostler-model", "ostler-wire", "ostler-server"]),
     ("ostler-differential", &["ostler-model", "ostler-wire", "ostler-client"]),
     (
         "ostler-cli",

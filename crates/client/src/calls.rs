@@ -83,7 +83,7 @@ pub enum MultiAnswer {
     Error(i32),
 }
 
-fn wire_acl(acl: &[Acl]) -> Vec<WireAcl<'_>> {
+pub(crate) fn wire_acl(acl: &[Acl]) -> Vec<WireAcl<'_>> {
     acl.iter()
         .map(|entry| WireAcl {
             perms: entry.perms,
@@ -93,7 +93,7 @@ fn wire_acl(acl: &[Acl]) -> Vec<WireAcl<'_>> {
         .collect()
 }
 
-fn owned(text: Text<'_>) -> String {
+pub(crate) fn owned(text: Text<'_>) -> String {
     text.unwrap_or_default().into_owned()
 }
 

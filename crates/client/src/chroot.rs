@@ -15,7 +15,7 @@ pub(crate) fn outside<'a>(chroot: &Chroot, request: &Request<'a>) -> Request<'a>
 }
 
 /// Shows every path of a request that names a znode.
-fn paths<'a>(request: &mut Request<'a>, change: &mut dyn FnMut(&mut Text<'a>)) {
+pub(crate) fn paths<'a>(request: &mut Request<'a>, change: &mut dyn FnMut(&mut Text<'a>)) {
     match request {
         Request::Create(Create { path, .. })
         | Request::Delete(Delete { path, .. })

@@ -1,16 +1,23 @@
-//! The client: a session core without sockets or clocks, and a thin blocking driver over it.
+//! The client: a session core without sockets or clocks, the library for applications over it, and a thin blocking driver.
 //!
-//! [`Session`] is the core: the driver, the simulation and later the asynchronous library run the same one. Its
-//! inputs are time, bytes and requests, its outputs are [`Effect`]s. [`Client`] is the driver for tests and tools: one
-//! thread, one socket, calls that wait. The library for applications comes on top of the same core.
+//! [`aio`] is what applications use: an asynchronous [`aio::Client`] on tokio. [`Session`] is the core: both drivers and the
+//! simulation run the same one. Its inputs are time, bytes and requests, its outputs are [`Effect`]s. [`Client`] is the
+//! blocking driver for tests and tools: one thread, one socket, calls that wait.
 #![forbid(unsafe_code)]
 
+/// The Rust example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod address;
+pub mod aio;
 mod calls;
 mod chroot;
 mod driver;
 mod effect;
 mod order;
+mod prepared;
 mod session;
 mod watches;
 
@@ -21,5 +28,6 @@ pub use effect::{
     Cause, Config, Effect, LinkId, RawReply, RequestError, RequestId, SET_WATCHES_BYTES_MAX, SessionState, SubmitError,
     WatchEvent,
 };
+pub use prepared::Prepared;
 pub use session::{PING_INTERVAL_MAX_MS, RETRY_WAIT_MAX_MS, Session};
 pub use watches::{WatchKind, Watches};

@@ -10,6 +10,7 @@ use crate::effect::{
     Cause, Config, Effect, LinkId, RawReply, RequestError, RequestId, SessionState, SubmitError, WatchEvent,
 };
 use crate::order::{Random, ServerOrder};
+use crate::prepared::Prepared;
 use crate::watches::{WatchIntent, Watches};
 use ostler_model::{EventType, OpCode, Request, SessionId, Zxid};
 use ostler_wire::client::{ConnectRequest, ConnectResponse, ReplyHeader};
@@ -281,16 +282,39 @@ impl Session {
     /// # Errors
     /// Too many requests wait, or the session has ended.
     pub fn submit(&mut self, now_ms: u64, request: &Request<'_>) -> Result<RequestId, SubmitError> {
+        self.check_room()?;
+        self.submit_prepared(now_ms, Prepared::new(request))
+    }
+
+    /// [`Session::submit`] for a request that was encoded before.
+    ///
+    /// # Errors
+    /// Too many requests wait, or the session has ended.
+    pub fn submit_prepared(&mut self, now_ms: u64, request: Prepared) -> Result<RequestId, SubmitError> {
+        self.check_room()?;
+        let id = self.take_request_id();
+        self.enqueue(request, Some(id));
+        self.send_waiting(now_ms);
+        Ok(id)
+    }
+
+    /// Whether a request would be taken now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_room(&self) -> Result<(), SubmitError> {
         if self.closing || self.has_ended() {
             return Err(SubmitError::Ended);
         }
         if self.pending() >= self.config.pending_max || self.waiting_bytes >= self.config.pending_bytes_max {
             return Err(SubmitError::Full);
         }
-        let id = self.take_request_id();
-        self.enqueue(request, Some(id));
-        self.send_waiting(now_ms);
-        Ok(id)
+        Ok(())
+    }
+
+    /// True while a server holds the session.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected { .. })
     }
 
     /// Proves an identity, now and after every reconnect.
@@ -316,7 +340,7 @@ impl Session {
             Phase::Connected { .. } => {
                 self.closing = true;
                 // Beyond every bound: a full queue must not keep a session from being closed.
-                self.enqueue(&Request::CloseSession, None);
+                self.enqueue(Prepared::new(&Request::CloseSession), None);
                 self.send_waiting(now_ms);
             }
             _ => {
@@ -341,13 +365,13 @@ impl Session {
         id
     }
 
-    fn enqueue(&mut self, request: &Request<'_>, id: Option<RequestId>) {
+    fn enqueue(&mut self, request: Prepared, id: Option<RequestId>) {
         let xid = self.next_xid;
         self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
-        let mut bytes = Vec::new();
-        peer::encode_request(&mut bytes, xid, request);
+        let Prepared { op, watch, .. } = request;
+        let bytes = request.frame.with_xid(xid);
         self.waiting_bytes += bytes.len();
-        let pending = Pending { xid, op: peer::op_code(request), id, watch: WatchIntent::of(request) };
+        let pending = Pending { xid, op, id, watch };
         self.waiting.push_back((pending, bytes));
     }
 

@@ -1,6 +1,9 @@
 //! From a configuration to a serving loop: directories, lock, recovery, threads, port (architecture.md section 5).
 
+mod embedded;
 mod member;
+
+pub use embedded::Embedded;
 
 use crate::audit::AuditLog;
 use crate::clock::Clock;
@@ -40,15 +43,32 @@ const STANDALONE_SERVER_ID: u8 = 1;
 /// # Errors
 /// It cannot start. (A log that cannot be written while it runs ends the process.)
 pub fn serve(loaded: Loaded) -> Result<(), ServerError> {
+    let stop = StopFlag::default();
+    let watched = stop.clone();
+    serve_until(loaded, stop, |doorbell, _| signals::watch(watched, doorbell))
+}
+
+/// Runs a server until `stop` is set and its doorbell rung. `ready` hears, before anything is served, of the doorbell
+/// and of the client port (-1 for none).
+fn serve_until(
+    loaded: Loaded,
+    stop: StopFlag,
+    ready: impl FnOnce(Arc<Doorbell>, i32) -> Result<(), ServerError>,
+) -> Result<(), ServerError> {
     let audit = loaded.config.audit.then(AuditLog::new);
-    let result = run(loaded, audit.as_ref());
+    let result = run(loaded, audit.as_ref(), stop, ready);
     if let (Some(audit), Err(_)) = (&audit, &result) {
         audit.write(&AuditRecord::of_server("serverStart", "failure"));
     }
     result
 }
 
-fn run(loaded: Loaded, audit: Option<&AuditLog>) -> Result<(), ServerError> {
+fn run(
+    loaded: Loaded,
+    audit: Option<&AuditLog>,
+    stop: StopFlag,
+    ready: impl FnOnce(Arc<Doorbell>, i32) -> Result<(), ServerError>,
+) -> Result<(), ServerError> {
     let Loaded { mut config, notices } = loaded;
     // From here on every message and answer names whole paths.
     config.data_dir = absolute(&config.data_dir);
@@ -83,12 +103,11 @@ fn run(loaded: Loaded, audit: Option<&AuditLog>) -> Result<(), ServerError> {
         None => alone(&ground)?,
         Some(ensemble) => member::start(&ground, ensemble)?,
     };
-    let stop = StopFlag::default();
-    signals::watch(stop.clone(), Arc::clone(&doorbell))?;
     if config.purge.interval_hours > 0 {
         purge_thread::start(RealDisk, dirs.clone(), config.purge.retain, config.purge.interval_hours)?;
     }
     let client_port = announce(&config, listener.as_ref())?;
+    ready(Arc::clone(&doorbell), client_port)?;
     if let Some(listener) = &mut listener {
         let register = poll.registry().register(listener, LISTENER, Interest::READABLE);
         register.map_err(ServerError::system("watch the client port"))?;

@@ -25,6 +25,6 @@ mod sockets;
 mod turn;
 mod words;
 
-pub use boot::serve;
+pub use boot::{Embedded, serve};
 pub use error::ServerError;
 pub use words::VERSION;

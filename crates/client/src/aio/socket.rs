@@ -1,0 +1,152 @@
+//! The one connection of the driver: dialled, open, or none.
+
+use crate::address::Host;
+use crate::effect::LinkId;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::pin::Pin;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// What the driver hears of its connection.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Nothing,
+    Connected(LinkId),
+    /// This many bytes are in the buffer.
+    Read(LinkId, usize),
+    /// `None`: the server closed it.
+    Lost(LinkId, Option<String>),
+}
+
+type Dial = Pin<Box<dyn Future<Output = Result<TcpStream, String>> + Send>>;
+
+#[derive(Default)]
+pub(crate) enum Socket {
+    #[default]
+    None,
+    Dialling(LinkId, Dial),
+    Open(Open),
+}
+
+pub(crate) struct Open {
+    link: LinkId,
+    read: OwnedReadHalf,
+    write: OwnedWriteHalf,
+    output: Vec<u8>,
+    /// Bytes of `output` that are written.
+    written: usize,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Socket::None => write!(f, "None"),
+            Socket::Dialling(link, _) => write!(f, "Dialling({link:?})"),
+            Socket::Open(open) => write!(f, "Open({:?})", open.link),
+        }
+    }
+}
+
+impl Socket {
+    /// Begins to connect, with names resolved anew.
+    pub fn dial(&mut self, link: LinkId, host: Host) {
+        *self = Socket::Dialling(link, Box::pin(connect(host)));
+    }
+
+    pub fn send(&mut self, to: LinkId, mut bytes: Vec<u8>) {
+        if let Socket::Open(open) = self
+            && open.link == to
+        {
+            if open.written == open.output.len() {
+                open.output = bytes;
+                open.written = 0;
+            } else {
+                open.output.append(&mut bytes);
+            }
+        }
+    }
+
+    pub fn close(&mut self, which: LinkId) {
+        if matches!(self, Socket::Dialling(link, _) | Socket::Open(Open { link, .. }) if *link == which) {
+            *self = Socket::None;
+        }
+    }
+
+    pub fn unwritten(&self) -> usize {
+        match self {
+            Socket::Open(open) => open.output.len() - open.written,
+            Socket::None | Socket::Dialling(..) => 0,
+        }
+    }
+
+    /// Moves bytes until something happens. Safe to drop before: nothing is lost.
+    pub async fn next(&mut self, buffer: &mut [u8]) -> Happening {
+        match self {
+            Socket::None => std::future::pending().await,
+            Socket::Dialling(link, dial) => {
+                let link = *link;
+                match dial.as_mut().await {
+                    Ok(stream) => {
+                        let (read, write) = stream.into_split();
+                        *self = Socket::Open(Open { link, read, write, output: Vec::new(), written: 0 });
+                        Happening::Connected(link)
+                    }
+                    Err(why) => self.lost(link, Some(why)),
+                }
+            }
+            Socket::Open(open) => {
+                let link = open.link;
+                match open.exchange(buffer).await {
+                    Ok(Some(0)) => self.lost(link, None),
+                    Ok(Some(bytes)) => Happening::Read(link, bytes),
+                    Ok(None) => Happening::Nothing,
+                    Err(error) => self.lost(link, Some(error.to_string())),
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, link: LinkId, why: Option<String>) -> Happening {
+        *self = Socket::None;
+        Happening::Lost(link, why)
+    }
+}
+
+impl Open {
+    /// Reads (`Some`) or writes (`None`), whatever can be done first: a server that waits for this side to read must not
+    /// keep it from reading.
+    async fn exchange(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Open { read, write, output, written, .. } = self;
+        let has_output = *written < output.len();
+        tokio::select! {
+            bytes = read.read(buffer) => bytes.map(Some),
+            bytes = write.write(&output[*written..]), if has_output => {
+                *written += bytes?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Resolves the name and tries its addresses, beginning anywhere, so that clients of one name spread over its servers.
+async fn connect(host: Host) -> Result<TcpStream, String> {
+    let Host { name, port } = host;
+    let failed = |error: io::Error| format!("cannot connect to {name}:{port}: {error}");
+    let mut addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), port)).await.map_err(failed)?.collect();
+    let first = RandomState::new().hash_one(port) as usize % addresses.len().max(1);
+    addresses.rotate_left(first);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true).map_err(failed)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
