@@ -103,7 +103,7 @@ mod tests {
     fn a_full_one_makes_room_as_it_is_told() {
         let mailbox = Mailbox::new(2);
         for item in 0..4 {
-            mailbox.push(item, |items| drop(items.pop_front()));
+            mailbox.push(item, |items| _ = items.pop_front());
         }
         mailbox.end();
         mailbox.push(9, |_| ());
