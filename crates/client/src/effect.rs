@@ -173,6 +173,13 @@ pub enum SessionState {
     Closed,
 }
 
+impl SessionState {
+    /// True if the session is over: no other state follows.
+    pub fn is_final(&self) -> bool {
+        matches!(self, SessionState::Expired | SessionState::AuthFailed | SessionState::Closed)
+    }
+}
+
 /// Why a connection ended or could not be made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Cause {

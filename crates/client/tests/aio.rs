@@ -281,7 +281,7 @@ async fn a_chroot_is_the_whole_world() {
     let mut watcher = inside.watch_recursive("/").await.unwrap();
     let (path, _) = inside.create("/n-", b"", CreateMode::EphemeralSequential).await.unwrap();
     assert_eq!(path, "/n-0000000000");
-    assert_eq!(inside.get_ephemerals("/").await.unwrap(), [path.clone()]);
+    assert_eq!(inside.get_ephemerals("/").await.unwrap(), [path.as_str()]);
     assert!(matches!(soon(watcher.next()).await, Some(Notice::Event(event)) if event.path == path));
     assert!(client.exists(&format!("/app{path}")).await.unwrap().is_some());
 }

@@ -188,7 +188,7 @@ fn carry(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
 
 fn one_way(shared: &Shared, from: &mut TcpStream, to: &mut TcpStream, is_request: bool) -> io::Result<()> {
     let mut handshake = true;
-    let mut frame = Vec::new();
+    let mut frame = vec![0; 4];
     loop {
         frame.resize(4, 0);
         from.read_exact(&mut frame)?;

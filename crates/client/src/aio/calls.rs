@@ -77,7 +77,7 @@ impl Client {
     /// ```
     pub fn set_data(&self, path: &str, data: &[u8], version: i32) -> Call<Stat> {
         let request = Request::SetData(SetData { path: Some(path.into()), data: Some(data), version });
-        self.ask(&request, |reply, _| stat(reply))
+        self.ask(&request, |reply, _| stat(&reply))
     }
 
     /// Sets a znode's ACL; the version is the Stat's `aversion`, -1 matches any.
@@ -95,7 +95,7 @@ impl Client {
     /// ```
     pub fn set_acl(&self, path: &str, acl: &[Acl], version: i32) -> Call<Stat> {
         let request = Request::SetAcl(SetAcl { path: Some(path.into()), acl: Some(wire_acl(acl)), version });
-        self.ask(&request, |reply, _| stat(reply))
+        self.ask(&request, |reply, _| stat(&reply))
     }
 
     /// What was written anywhere before this call is seen by reads called after it.
@@ -154,7 +154,7 @@ impl Client {
     pub fn config(&self) -> Call<(Vec<u8>, Stat)> {
         let request = Request::GetData { path: Some(CONFIG.into()), watch: false };
         self.ask_raw(&request, None, |answer| {
-            data(good_reply(&answer, CONFIG.to_owned())?).ok_or_else(|| other_shape(&answer))
+            data(&good_reply(&answer, CONFIG.to_owned())?).ok_or_else(|| other_shape(&answer))
         })
     }
 
@@ -175,27 +175,27 @@ impl Client {
         let list = |items: &[&str]| (!items.is_empty()).then(|| items.join(",").into());
         let (joining, leaving) = (list(joining), list(leaving));
         let request = Request::Reconfig { joining, leaving, new_members: None, config_id: from_version };
-        self.ask(&request, |reply, _| data(reply))
+        self.ask(&request, |reply, _| data(&reply))
     }
 
     /// Replaces the whole ensemble by these members (`server.id=host:port:port;port`), as [`Client::reconfig`].
     pub fn reconfig_to(&self, members: &[&str], from_version: i64) -> Call<(Vec<u8>, Stat)> {
         let new_members = Some(members.join(",").into());
         let request = Request::Reconfig { joining: None, leaving: None, new_members, config_id: from_version };
-        self.ask(&request, |reply, _| data(reply))
+        self.ask(&request, |reply, _| data(&reply))
     }
 }
 
-pub(super) fn stat(reply: Reply<'_>) -> Option<Stat> {
+pub(super) fn stat(reply: &Reply<'_>) -> Option<Stat> {
     match reply {
-        Reply::Stat(stat) => Some(stat),
+        Reply::Stat(stat) => Some(*stat),
         _ => None,
     }
 }
 
-pub(super) fn data(reply: Reply<'_>) -> Option<(Vec<u8>, Stat)> {
+pub(super) fn data(reply: &Reply<'_>) -> Option<(Vec<u8>, Stat)> {
     match reply {
-        Reply::Data { data, stat } => Some((data.unwrap_or_default().to_vec(), stat)),
+        Reply::Data { data, stat } => Some((data.unwrap_or_default().to_vec(), *stat)),
         _ => None,
     }
 }

@@ -23,7 +23,7 @@ impl Client {
     /// # Ok::<(), ostler_client::aio::Error>(()) }).unwrap();
     /// ```
     pub fn get_data(&self, path: &str) -> Call<(Vec<u8>, Stat)> {
-        self.ask(&Request::GetData { path: Some(path.into()), watch: false }, |reply, _| data(reply))
+        self.ask(&Request::GetData { path: Some(path.into()), watch: false }, |reply, _| data(&reply))
     }
 
     /// The same, and a watch that tells when the data is no longer true or the znode is gone.
@@ -43,7 +43,7 @@ impl Client {
         let (watch, seat) = self.registration(path, Kind::Data);
         let request = Request::GetData { path: Some(path.into()), watch: true };
         self.ask_and(&request, Some(watch), |reply, _| {
-            data(reply).map(|(data, stat)| (data, stat, WatchOnce::new(seat)))
+            data(&reply).map(|(data, stat)| (data, stat, WatchOnce::new(seat)))
         })
     }
 
@@ -96,7 +96,7 @@ impl Client {
                 }
                 other => other?,
             };
-            stat(reply).map(|stat| result(Some(stat))).ok_or_else(|| other_shape(&answer))
+            stat(&reply).map(|stat| result(Some(stat))).ok_or_else(|| other_shape(&answer))
         })
     }
 

@@ -41,7 +41,7 @@ impl Embedded {
             Ok((doorbell, client_port)) => Ok(Embedded { stop, doorbell, client_port, thread: Some(thread) }),
             // It ended before it was ready: its own words say why.
             Err(mpsc::RecvError) => match thread.join() {
-                Ok(result) => Err(result.err().expect("a server that ends before it is ready has an error")),
+                Ok(result) => Err(result.expect_err("a server that ends before it is ready has an error")),
                 Err(panic) => std::panic::resume_unwind(panic),
             },
         }
