@@ -345,6 +345,9 @@ def main():
     a = ap.parse_args()
     if not os.access(CLIENT, os.X_OK):
         raise servers.Failed("there is no %s\n  hint: cargo build --release --bin ostler --example faults" % os.path.relpath(CLIENT))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As ctrl-c: namespaces, mounts and servers go before this program does.
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     directory = os.path.abspath(a.dir) if a.dir else tempfile.mkdtemp(prefix="ostler-faults-")
     os.makedirs(directory, exist_ok=True)
     rng = random.Random(a.seed)
