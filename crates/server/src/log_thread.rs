@@ -176,7 +176,7 @@ impl<D: Disk> Writer<D> {
         while self.take(&mut batch, &mut pushes) {
             for part in batch.chunks(self.batching.records_max()) {
                 if let Err(error) = self.commit(part, &mut pushes) {
-                    give_up(&error);
+                    give_up("the transaction log cannot be written", &error);
                 }
             }
             batch.clear();
@@ -249,9 +249,9 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-/// A log that failed is never written again.
-fn give_up(error: &StoreError) -> ! {
-    error!("the transaction log cannot be written, stopping now so that nothing unsafe is acknowledged: {error}");
+/// What failed once is never written again: nobody knows what the disk holds now.
+pub(crate) fn give_up(what: &str, error: &StoreError) -> ! {
+    error!("{what}, stopping now so that nothing unsafe is acknowledged: {error}");
     std::process::exit(i32::from(crate::config::EXIT_FAILURE));
 }
 

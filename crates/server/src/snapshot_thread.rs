@@ -22,15 +22,21 @@ const CHUNKS_MAX: usize = 4;
 const CHUNK_BYTES: usize = 256 << 10;
 
 enum Message {
-    Start(Zxid),
+    /// Number and zxid.
+    Start(u64, Zxid),
     Chunk(Vec<u8>),
     /// Zxid and digest of the tree when the walk was over.
     End(Zxid, i64),
 }
 
+/// A result of the thread, behind the number of its snapshot.
+type Numbered = (u64, Result<Finished, StoreError>);
+
 /// How a snapshot ended.
 #[derive(Debug)]
 pub struct SnapshotDone {
+    /// It was begun with [`Snapshots::begin_as`]: the server cannot go on without it.
+    pub needed: bool,
     /// The zxid in its name.
     pub zxid: Zxid,
     /// Nodes written.
@@ -70,6 +76,9 @@ pub enum Naming {
 
 /// A snapshot under way.
 struct Running {
+    /// Tells its result from those of snapshots that were given up.
+    number: u64,
+    needed: bool,
     walk: Walk,
     zxid: Zxid,
     started: Instant,
@@ -96,9 +105,9 @@ enum Stage {
 /// The loop's end of the snapshot thread, and the walk.
 pub struct Snapshots {
     to_thread: Option<SyncSender<Message>>,
-    from_thread: Receiver<Result<Finished, StoreError>>,
-    /// Results to come of snapshots that nobody wants any more.
-    unwanted: usize,
+    from_thread: Receiver<Numbered>,
+    /// How many were begun; the number of the last one.
+    begun: u64,
     thread: Option<JoinHandle<()>>,
     running: Option<Running>,
 }
@@ -120,7 +129,7 @@ impl Snapshots {
             .name("snapshot".to_owned())
             .spawn(move || write_files(&dirs, format, naming, &messages, &results, wake))
             .map_err(ServerError::system("start the snapshot thread"))?;
-        Ok(Snapshots { to_thread: Some(to_thread), from_thread, unwanted: 0, thread: Some(thread), running: None })
+        Ok(Snapshots { to_thread: Some(to_thread), from_thread, begun: 0, thread: Some(thread), running: None })
     }
 
     /// True while one is under way.
@@ -130,23 +139,27 @@ impl Snapshots {
 
     /// Begins one of the tree as it is now.
     pub fn begin(&mut self, tree: &Tree) {
-        self.begin_as(tree, tree.zxid());
+        self.start_walk(tree, tree.zxid(), false);
     }
 
-    /// Gives up the one under way; its file is overwritten or thrown away.
+    /// Gives up the one under way; its file is overwritten or thrown away, its result is for nobody.
     pub fn abort(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        let ended = running.stage == Stage::Writing && running.unsent.is_none();
-        self.unwanted += usize::from(ended);
+        self.running = None;
     }
 
     /// As [`Snapshots::begin`], under another name: the zxid that the leader gave to what the tree contains.
     pub fn begin_as(&mut self, tree: &Tree, zxid: Zxid) {
+        self.start_walk(tree, zxid, true);
+    }
+
+    fn start_walk(&mut self, tree: &Tree, zxid: Zxid, needed: bool) {
         assert!(self.running.is_none(), "one snapshot at a time");
-        let (walk, chunk) = (tree.begin_walk(), fresh_chunk());
-        let (nodes, stage) = (0, Stage::Gathering);
-        self.running = Some(Running { zxid, walk, started: Instant::now(), nodes, chunk, unsent: None, stage });
-        self.send(Message::Start(zxid));
+        self.begun += 1;
+        let number = self.begun;
+        let (walk, chunk, started) = (tree.begin_walk(), fresh_chunk(), Instant::now());
+        let (nodes, stage, unsent) = (0, Stage::Gathering, None);
+        self.running = Some(Running { number, needed, walk, zxid, started, nodes, chunk, unsent, stage });
+        self.send(Message::Start(number, zxid));
     }
 
     /// One step of the walk, if the thread keeps up. True: there is more to do at once.
@@ -222,20 +235,22 @@ impl Snapshots {
     /// The snapshot that ended since the last call.
     pub fn finished(&mut self) -> Option<SnapshotDone> {
         let result = loop {
-            match self.from_thread.try_recv() {
-                Ok(Ok(Finished::Unnamed(unwanted))) if self.unwanted > 0 => {
-                    self.unwanted -= 1;
-                    // It has no name, so that nobody reads it; the next start removes what cannot be removed now.
-                    let _ = unwanted.snapshot.discard();
-                }
-                Ok(_) if self.unwanted > 0 => self.unwanted -= 1,
-                Ok(result) => break result,
+            let (number, result) = match self.from_thread.try_recv() {
+                Ok(numbered) => numbered,
                 Err(TryRecvError::Empty) => return None,
                 Err(TryRecvError::Disconnected) => panic!("the snapshot thread is gone"),
+            };
+            if self.running.as_ref().is_some_and(|running| running.number == number) {
+                break result;
+            }
+            if let Ok(Finished::Unnamed(unwanted)) = result {
+                // It has no name, so that nobody reads it; the next start removes what cannot be removed now.
+                let _ = unwanted.snapshot.discard();
             }
         };
         let running = self.running.take()?;
         Some(SnapshotDone {
+            needed: running.needed,
             zxid: running.zxid,
             nodes: running.nodes,
             took_ms: running.started.elapsed().as_millis() as u64,
@@ -244,9 +259,11 @@ impl Snapshots {
     }
 
     /// Ends the thread. A snapshot under way is given up; its temporary file is removed by the next recovery.
-    pub fn stop(mut self) {
-        self.to_thread = None;
-        if let Some(thread) = self.thread.take() {
+    pub fn stop(self) {
+        let Snapshots { to_thread, from_thread, thread, .. } = self;
+        // The thread may be waiting for somebody to take a result.
+        drop((to_thread, from_thread));
+        if let Some(thread) = thread {
             // A panic there has already aborted the process.
             let _ = thread.join();
         }
@@ -262,15 +279,15 @@ fn write_files(
     format: SnapshotFormat,
     naming: Naming,
     messages: &Receiver<Message>,
-    results: &SyncSender<Result<Finished, StoreError>>,
+    results: &SyncSender<Numbered>,
     wake: impl Fn(),
 ) {
     let mut number = 0;
     let mut file: Option<SnapshotFile<RealDisk>> = None;
     while let Ok(message) = messages.recv() {
         let outcome = match (message, file.take()) {
-            (Message::Start(zxid), _) => {
-                number += 1;
+            (Message::Start(begun, zxid), _) => {
+                number = begun;
                 let created = match naming {
                     Naming::AtOnce => SnapshotFile::create(&RealDisk, dirs, zxid, format),
                     // One of the same zxid may be waiting for its name.
@@ -284,20 +301,84 @@ fn write_files(
                     Naming::AtOnce => snapshot.publish().map(Finished::Named),
                     Naming::Later => Ok(Finished::Unnamed(Written { bytes: snapshot.bytes(), snapshot })),
                 };
-                open.seal(zxid, digest).and_then(finish).map(|finished| report(results, Ok(finished)))
+                open.seal(zxid, digest).and_then(finish).map(|finished| report(results, (number, Ok(finished))))
             }
             // What was on its way when a snapshot failed, up to the next start.
             (Message::Chunk(_) | Message::End(..), None) => Ok(()),
         };
         if let Err(error) = outcome {
-            report(results, Err(error));
+            report(results, (number, Err(error)));
         }
         // There is room in the channel again, or a result: the loop goes on with the walk.
         wake();
     }
 }
 
-fn report(results: &SyncSender<Result<Finished, StoreError>>, result: Result<Finished, StoreError>) {
+fn report(results: &SyncSender<Numbered>, result: Numbered) {
     // Nobody listens only when the server stops.
     let _ = results.send(result);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_store::Disk;
+    use ostler_tree::TreeConfig;
+    use std::path::PathBuf;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    /// A thread over a directory that is not there, with its bell.
+    fn without_directory(name: &str) -> (PathBuf, DataDirs, Snapshots, Receiver<()>) {
+        let path = std::env::temp_dir().join(format!("ostler-snapshots-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        let dirs = DataDirs::new(&path, None);
+        let (bell, rings) = channel();
+        let wake = move || {
+            let _ = bell.send(());
+        };
+        let snapshots = Snapshots::start(dirs.clone(), SnapshotFormat::default(), Naming::Later, wake).unwrap();
+        (path, dirs, snapshots, rings)
+    }
+
+    fn wait(rings: &Receiver<()>) {
+        rings.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+
+    #[test]
+    fn a_failure_that_nobody_waits_for_is_not_taken_for_that_of_the_next_snapshot() {
+        let (path, dirs, mut snapshots, rings) = without_directory("next");
+        let tree = Tree::new(TreeConfig { seed: 1, digest: true });
+        snapshots.begin(&tree);
+        wait(&rings);
+        snapshots.abort();
+        dirs.prepare(&RealDisk, true).unwrap();
+        snapshots.begin_as(&tree, Zxid(7));
+        let done = loop {
+            if let Some(done) = snapshots.finished() {
+                break done;
+            }
+            if !snapshots.step(&tree) {
+                wait(&rings);
+            }
+        };
+        assert!(done.needed);
+        assert_eq!(done.zxid, Zxid(7));
+        let Finished::Unnamed(written) = done.result.unwrap() else { panic!("nobody may name it") };
+        written.snapshot.publish().unwrap();
+        assert!(RealDisk.list(&dirs.snapshots()).unwrap().iter().any(|entry| entry.name == "snapshot.7"));
+        snapshots.stop();
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn results_that_nobody_takes_do_not_hold_up_the_end() {
+        let (_, _, mut snapshots, rings) = without_directory("end");
+        let tree = Tree::new(TreeConfig { seed: 1, digest: true });
+        snapshots.begin(&tree);
+        wait(&rings);
+        snapshots.abort();
+        snapshots.begin(&tree);
+        snapshots.stop();
+    }
 }

@@ -10,7 +10,7 @@ use crate::doorbell::Doorbell;
 use crate::error::ServerError;
 use crate::events::EventLog;
 use crate::listener::{self, ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, Accepted};
-use crate::log_thread::LogThread;
+use crate::log_thread::{LogThread, give_up};
 use crate::metrics::Metrics;
 use crate::peers::{Context, FIRST_PEER_TOKEN, Peers};
 use crate::signals::StopFlag;
@@ -404,6 +404,8 @@ impl Turns {
                     let (zxid, nodes, took_ms) = (done.zxid, done.nodes, done.took_ms);
                     info!(%zxid, nodes, bytes, took_ms, "Snapshot taken in {took_ms} ms");
                 }
+                // A leader's tree that this member cannot store: everything behind it would wait for ever.
+                Err(error) if done.needed => give_up("the tree of the leader cannot be stored", &error),
                 Err(error) => {
                     self.metrics.snapshot_error_count += 1;
                     warn!(
