@@ -1,0 +1,126 @@
+//! The recipes under contention, lost connections at every step and expired sessions.
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+use ostler_client::aio::{Client, CreateMode, Error, ErrorCode};
+use ostler_client::recipes::Lock;
+use ostler_test::{Cut, TestServer};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(WAIT, what).await.expect("it happens in time")
+}
+
+async fn connect(server: &TestServer) -> Client {
+    soon(Client::connect(&server.address())).await.unwrap()
+}
+
+/// Waits until nobody stands in the queue.
+async fn until_empty(client: &Client, path: &str) {
+    soon(async { while client.get_children(path).await.is_ok_and(|(names, _)| !names.is_empty()) {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holders_never_overlap_and_tokens_grow() {
+    let server = TestServer::start();
+    let held = Arc::new(AtomicBool::new(false));
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let client = connect(&server).await;
+        for _ in 0..2 {
+            let (lock, held, tokens) = (Lock::new(&client, "/locks/one"), Arc::clone(&held), Arc::clone(&tokens));
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..10 {
+                    let guard = soon(lock.acquire()).await.unwrap();
+                    assert!(!held.swap(true, Ordering::SeqCst), "two hold the lock");
+                    tokens.lock().unwrap().push(guard.token());
+                    tokio::task::yield_now().await;
+                    assert!(held.swap(false, Ordering::SeqCst));
+                    guard.release().await.unwrap();
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let tokens = tokens.lock().unwrap();
+    assert_eq!(tokens.len(), 80);
+    assert!(tokens.is_sorted_by(|earlier, later| earlier < later), "{tokens:?}");
+}
+
+#[tokio::test]
+async fn a_loss_at_any_step_costs_neither_the_lock_nor_a_znode() {
+    let server = TestServer::start();
+    let client = connect(&server).await;
+    let lock = Lock::new(&client, "/lock");
+    soon(soon(lock.acquire()).await.unwrap().release()).await.unwrap();
+    let mut cuts = 0;
+    for step in 1..=8 {
+        for cut in [Cut::Request(step), Cut::Reply(step)] {
+            server.door().cut_at(cut);
+            let guard = soon(lock.acquire()).await.unwrap();
+            assert_eq!(client.get_children("/lock").await.map(|(names, _)| names.len()).unwrap_or(1), 1, "{cut:?}");
+            soon(guard.release()).await.unwrap();
+            cuts += u32::from(!server.door().is_cut_planned());
+            server.door().cut_at(Cut::Request(u32::MAX));
+            until_empty(&client, "/lock").await;
+        }
+    }
+    // create, children, data, the test's look, delete: both ways.
+    assert!(cuts >= 10, "{cuts}");
+}
+
+#[tokio::test]
+async fn an_expired_holder_has_lost_the_lock_and_its_token_is_old() {
+    let server = TestServer::start();
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    first.create("/data", b"", CreateMode::Persistent).await.unwrap();
+    let old = soon(Lock::new(&first, "/lock").acquire()).await.unwrap();
+    let path = old.path().to_owned();
+    let lock = Lock::new(&second, "/lock");
+    let waiting = tokio::spawn(async move { lock.acquire().await });
+    // It waits in the queue.
+    soon(async { while second.get_children("/lock").await.unwrap().0.len() < 2 {} }).await;
+    server.expire(first.session_id());
+    let new = soon(waiting).await.unwrap().unwrap();
+    assert!(new.token() > old.token());
+    // Even a new session of the old holder cannot write in its name.
+    let write = second.multi().check(&path, -1).set_data("/data", b"late", -1).commit();
+    assert_eq!(write.await.unwrap_err().code(), Some(ErrorCode::NoNode));
+    assert_eq!(soon(old.release()).await, Err(Error::SessionExpired));
+    soon(new.release()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_expired_waiter_hears_of_it() {
+    let server = TestServer::start();
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    let held = soon(Lock::new(&first, "/lock").acquire()).await.unwrap();
+    let lock = Lock::new(&second, "/lock");
+    let waiting = tokio::spawn(async move { lock.acquire().await });
+    soon(async { while first.get_children("/lock").await.unwrap().0.len() < 2 {} }).await;
+    server.expire(second.session_id());
+    assert_eq!(soon(waiting).await.unwrap().unwrap_err(), Error::SessionExpired);
+    soon(held.release()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_gives_up_leaves_the_queue() {
+    let server = TestServer::start();
+    let client = connect(&server).await;
+    let held = soon(Lock::new(&client, "/lock").acquire()).await.unwrap();
+    let lock = Lock::new(&client, "/lock");
+    let waiting = tokio::spawn(async move { lock.acquire().await });
+    soon(async { while client.get_children("/lock").await.unwrap().0.len() < 2 {} }).await;
+    waiting.abort();
+    soon(async { while client.get_children("/lock").await.unwrap().0.len() > 1 {} }).await;
+    drop(held);
+    until_empty(&client, "/lock").await;
+    soon(soon(Lock::new(&client, "/lock").acquire()).await.unwrap().release()).await.unwrap();
+}
