@@ -1,6 +1,7 @@
 //! The client: a session core without sockets or clocks, the library for applications over it, and a thin blocking driver.
 //!
-//! [`aio`] is what applications use: an asynchronous [`aio::Client`] on tokio; [`recipes`] build on it. [`Session`] is the core: both drivers and the
+//! [`aio`] is what applications use: an asynchronous [`aio::Client`] on tokio; [`recipes`] build on it. [`Session`] is the
+//! core: both drivers and the
 //! simulation run the same one. Its inputs are time, bytes and requests, its outputs are [`Effect`]s. [`Client`] is the
 //! blocking driver for tests and tools: one thread, one socket, calls that wait.
 #![forbid(unsafe_code)]

@@ -150,7 +150,7 @@ impl Place {
                     return Ok(());
                 }
                 Err(error) if error.code() == Some(ErrorCode::NoNode) => {
-                    make_parents(&self.client, &self.parent).await?
+                    make_parents(&self.client, &self.parent).await?;
                 }
                 Err(error) if error.is_transient() => {
                     self.path = self.find().await?;
