@@ -124,3 +124,21 @@ async fn who_gives_up_leaves_the_queue() {
     until_empty(&client, "/lock").await;
     soon(soon(Lock::new(&client, "/lock").acquire()).await.unwrap().release()).await.unwrap();
 }
+
+#[test]
+fn a_runtime_that_ends_with_a_lock_held_ends_the_session_only() {
+    let server = TestServer::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let path = runtime.block_on(async {
+        let client = connect(&server).await;
+        let guard = soon(Lock::new(&client, "/lock").acquire()).await.unwrap();
+        let path = guard.path().to_owned();
+        tokio::spawn(async move {
+            let _held = guard;
+            std::future::pending::<()>().await;
+        });
+        path
+    });
+    drop(runtime);
+    assert!(path.starts_with("/lock/_c_"));
+}

@@ -207,8 +207,8 @@ impl Drop for Place {
         }
         let (client, parent) = (self.client.clone(), std::mem::take(&mut self.parent));
         let (id, path) = (std::mem::take(&mut self.id), self.path.take());
-        let mut place = Place { client, parent, id, path, released: false };
-        // Without a runtime the session ends, and the znode with it.
+        let mut place = Place { client, parent, id, path, released: true };
+        // Without a runtime, or with one that ends and drops the task at once, the session ends, and the znode with it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { place.leave().await });
         }
