@@ -19,6 +19,8 @@ pub struct NodeConfig {
     pub frame_bytes_max: usize,
     /// How requests are checked.
     pub policy: Policy,
+    /// `standaloneEnabled`: an ensemble never shrinks to one voter.
+    pub standalone_enabled: bool,
     /// Records carry the tree's digest (`digest.enabled`).
     pub digest: bool,
     /// Hash of `digest` ids.
@@ -107,6 +109,7 @@ impl Default for NodeConfig {
             max_session_timeout_ms: 40_000,
             frame_bytes_max: limits::FRAME_BYTES_MAX,
             policy: Policy { extended_types: true, ..Policy::default() },
+            standalone_enabled: true,
             digest: true,
             digest_algorithm: DigestAlgorithm::Sha1,
             super_digest: None,

@@ -46,7 +46,9 @@ pub use digest_algorithm::DigestAlgorithm;
 pub use event::{CloseReason, NodeEvent};
 pub use ids::{ConnId, Now};
 pub use member::{Member, Order, Parts, Port};
-pub use replica::{Append, Applied, Forward, Outbound, ProposalBytes, Replica, ReplicaStats, SessionBucket};
+pub use replica::{
+    Append, Applied, Forward, Membership, Outbound, ProposalBytes, Replica, ReplicaStats, SessionBucket,
+};
 pub use shard::{Command, ConnStats, ConnStatus, ResponseSizes, Shard, ShardStats, Turn};
 pub use stream::{Batch, Done, DoneBody, Entry, Item, Origin, Stream, WatchOn};
 pub use submit::{Outbox, Submit, SubmitItem};

@@ -19,13 +19,15 @@ mod quorum;
 
 pub use order::{Order, Port};
 
-use crate::{Applied, Now, Outbound, Replica, Stream};
+use crate::{Applied, Membership, Now, Outbound, Replica, Stream};
 use elections::ElectionLink;
 use ostler_model::{Ensemble, ServerId, Zxid};
 use ostler_tree::Tree;
 use ostler_wire::quorum::ToLearner;
 use ostler_wire::txn::TxnRecord;
-use ostler_zab::{Boot, DiskDone, Event, Generation, LinkId, Message, PeerState, Settings, Status, Zab};
+use ostler_zab::{
+    Boot, DiskDone, Effect, Event, Generation, LearnerPhase, LinkId, Message, PeerState, Settings, Status, Zab,
+};
 use ostler_zab::{ConnId, LinkEvent, Links};
 use pipe::Source;
 use quorum::{Arrived, Mode, QuorumLink, Side};
@@ -82,6 +84,8 @@ pub struct Member {
     next_barrier: u64,
     /// What zab knows to be applied.
     applied: Zxid,
+    /// `reconfigEnabled`. Without it the replica knows no ensemble that could be changed.
+    reconfigures: bool,
     /// Whether the transport rules know that this server is looking for a leader.
     looking: bool,
     /// The largest buffer in a packet.
@@ -96,6 +100,7 @@ impl Member {
             links: Links::new(settings.me),
             committed: boot.committed.clone(),
             last_seen: boot.last_seen.clone(),
+            reconfigures: settings.reconfig_enabled,
             zab: Zab::new(settings),
             quorum: BTreeMap::new(),
             elections: BTreeMap::new(),
@@ -465,6 +470,21 @@ impl Member {
         &self.committed
     }
 
+    /// A server's line, in the ensemble in force or in the newest one seen: where it is dialled.
+    pub fn member(&self, server: ServerId) -> Option<&ostler_model::Member> {
+        self.committed.member(server).or_else(|| self.last_seen.member(server))
+    }
+
+    fn tell_membership(&self, parts: &mut Parts<'_>) {
+        let learners = self.zab.status().learners;
+        let followers = learners.iter().filter(|it| it.phase == LearnerPhase::Active && !it.observer);
+        parts.replica.set_membership(Membership {
+            committed: self.committed.clone(),
+            last_seen: self.last_seen.clone(),
+            synced: followers.filter_map(|it| it.server).chain([self.me]).collect(),
+        });
+    }
+
     /// The newest ensemble seen.
     pub fn last_seen(&self) -> &Ensemble {
         &self.last_seen
@@ -481,8 +501,8 @@ impl Member {
                         self.send(link, |out| ToLearner::Revalidate { session, valid: false }.encode(out));
                         continue;
                     }
-                    Outbound::Propose { zxid, record } => {
-                        Event::Propose { zxid, payload: record.into(), reconfig: None }
+                    Outbound::Propose { zxid, record, reconfig } => {
+                        Event::Propose { zxid, payload: record.into(), reconfig }
                     }
                     Outbound::Request(forward) => Event::ToLeader { bytes: quorum::request(&forward) },
                     Outbound::Revalidate { session, timeout_ms } => {
@@ -495,9 +515,15 @@ impl Member {
                 self.events.push_back(Event::Applied { zxid: self.applied });
             }
             let Some(event) = self.events.pop_front() else { return };
+            let is_down = matches!(event, Event::LinkDown { .. });
             self.zab.step(parts.now.mono_ms, event, &mut effects);
+            // Learners came or went, or the ensemble changed: rare.
+            let changed = is_down || effects.iter().any(|it| matches!(it, Effect::Trace(_) | Effect::Activate { .. }));
             for effect in effects.drain(..) {
                 self.effect(parts, effect);
+            }
+            if changed && self.reconfigures && parts.replica.is_leader() {
+                self.tell_membership(parts);
             }
             let looking = self.zab.status().peer_state == PeerState::Looking;
             if looking != self.looking {

@@ -13,6 +13,7 @@ mod lanes;
 mod learners;
 mod propose;
 mod receive;
+mod reconfig;
 mod role;
 mod sessions;
 mod sweep;
@@ -28,6 +29,8 @@ use ostler_model::{SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::{Overlay, Tree};
 use ostler_zab::LinkId;
 pub(crate) use receive::watched_path;
+pub use reconfig::Membership;
+pub(crate) use reconfig::ensemble_in;
 use role::Role;
 use sessions::Sessions;
 pub(crate) use sessions::expiry_bucket;
@@ -118,6 +121,8 @@ pub struct Replica {
     /// In an ensemble: what is to be sent.
     outbound: Vec<Outbound>,
     forwarding: Forwarding,
+    /// As a leader.
+    membership: Option<Membership>,
     /// Learners that ask after sessions whose end is proposed.
     asked_after: BTreeMap<SessionId, Vec<LinkId>>,
     /// Shards that have not said yet that they let their connections go: what they submitted before is void.
@@ -154,6 +159,7 @@ impl Replica {
             role: Role::Alone,
             outbound: Vec::new(),
             forwarding: Forwarding::default(),
+            membership: None,
             asked_after: BTreeMap::new(),
             stopping: Vec::new(),
             overlay: Overlay::new(config.seed),

@@ -7,6 +7,7 @@
 
 mod access;
 mod apply;
+mod config_node;
 mod digest;
 mod load;
 mod overlay;

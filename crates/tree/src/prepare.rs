@@ -22,6 +22,15 @@ use ostler_model::{AuthId, ErrorCode, Request, Txn, TxnHeader};
 pub struct Caller<'a> {
     /// The identities the request was received under.
     pub ids: &'a [AuthId],
+    /// What a reconfig request becomes, as far as the members of an ensemble decide: the text of the next one.
+    pub next_ensemble: Option<Result<&'a str, ErrorCode>>,
+}
+
+impl<'a> Caller<'a> {
+    /// With these identities; nobody who reconfigures an ensemble.
+    pub fn new(ids: &'a [AuthId]) -> Caller<'a> {
+        Caller { ids, next_ensemble: None }
+    }
 }
 
 /// What a request became.

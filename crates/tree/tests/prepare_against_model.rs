@@ -115,7 +115,7 @@ impl Case {
 
     /// Prepares a request, and lets the model say what must come of it.
     fn ask(&mut self, header: TxnHeader, ids: &[AuthId], request: &Request<'_>) {
-        let prepared = self.overlay.prepare(&self.tree, &self.policy, &Caller { ids }, header, request);
+        let prepared = self.overlay.prepare(&self.tree, &self.policy, &Caller::new(ids), header, request);
         let (result, events) = self.model.execute(&self.committed, ids, &header, request);
         let expected_digest = if matches!(result, TxnResult::Error(_)) { None } else { Some(self.model.digest()) };
         assert_eq!(prepared.digest, expected_digest, "{request:?}");

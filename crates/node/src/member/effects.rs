@@ -45,6 +45,10 @@ impl Member {
                     let record = self.record(*zxid, payload);
                     parts.replica.proposed(parts.tree, parts.streams, record);
                 }
+                if let DiskOp::SaveConfig { ensemble, .. } = &op {
+                    self.last_seen = (**ensemble).clone();
+                    self.tell_members(parts);
+                }
                 self.orders.push(Order::Disk { generation, op });
             }
             Effect::Replay { zxid, payload } => {
@@ -61,6 +65,9 @@ impl Member {
                 }
             }
             Effect::Serve { role, epoch } => {
+                self.apply(parts);
+                let text = self.committed.to_string();
+                parts.tree.write_config(&text, self.committed.version(), parts.now.wall_ms);
                 parts.replica.serve(parts.now, role, epoch, parts.tree, parts.streams);
                 if parts.tree.finish_replay().is_err() {
                     // A node without its ACL: the leader's tree was not whole.

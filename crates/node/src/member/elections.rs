@@ -126,6 +126,11 @@ impl Member {
             self.links_step(parts, LinkEvent::Heard { conn: ConnId(link.0) });
             // A malformed notification is skipped; the connection goes on (E§3).
             if let Ok(notification) = election::Notification::decode(&content) {
+                if let Some(ensemble) = heard_ensemble(&notification)
+                    && ensemble.version() > self.committed.version()
+                {
+                    self.events.push_back(Event::Gossip { ensemble: Box::new(ensemble) });
+                }
                 let notification = own_notification(&notification);
                 self.events.push_back(Event::Notified { from: server, notification });
             }
@@ -133,9 +138,14 @@ impl Member {
     }
 }
 
+/// One that does not parse is none; the vote counts all the same (E§3).
+fn heard_ensemble(wire: &election::Notification<'_>) -> Option<Ensemble> {
+    wire.config.as_ref().and_then(|text| Ensemble::parse(text).ok())
+}
+
 /// The ensemble in it is not needed to count votes, only its version (E§4.3).
 fn own_notification(wire: &election::Notification<'_>) -> Notification {
-    let config = wire.config.as_ref().and_then(|text| Ensemble::parse(text).ok());
+    let config = heard_ensemble(wire);
     Notification {
         state: own_state(wire.state),
         vote: Vote { leader: wire.leader, zxid: wire.zxid, peer_epoch: wire.peer_epoch },

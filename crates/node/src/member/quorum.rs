@@ -1,7 +1,7 @@
 //! Connections between a learner and its leader: the one place where zab's messages meet Apache's packets.
 
 use super::pipe::Pipe;
-use ostler_model::{Ensemble, OpCode, SessionId, Txn, Zxid};
+use ostler_model::{Ensemble, OpCode, SessionId, Zxid};
 use ostler_wire::jute::DecodeError;
 use ostler_wire::quorum::{LearnerInfo, PROTOCOL_VERSION, ToLeader, ToLearner, Touch};
 use ostler_wire::txn::{TxnRecord, decode};
@@ -155,12 +155,7 @@ pub(super) fn transaction(
     if record.header.zxid != zxid {
         return Err(DecodeError::BadValue(record.header.zxid.0 as i32));
     }
-    let reconfig = match &record.txn {
-        Txn::Reconfig { data: Some(text), .. } => {
-            std::str::from_utf8(text).ok().and_then(|text| Ensemble::parse(text).ok()).map(Box::new)
-        }
-        _ => None,
-    };
+    let reconfig = crate::replica::ensemble_in(&record.txn);
     Ok((record, reconfig))
 }
 

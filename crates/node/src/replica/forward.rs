@@ -4,7 +4,7 @@ use super::lanes::Place;
 use super::sessions::Life;
 use super::{Replica, Role};
 use crate::{ConnId, Done, DoneBody, Item, NodeEvent, Now, Origin, Stream};
-use ostler_model::{AuthIds, ErrorCode, OpCode, SessionId, Txn, TxnHeader, Zxid};
+use ostler_model::{AuthIds, Ensemble, ErrorCode, OpCode, SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::Tree;
 use ostler_zab::LinkId;
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ pub enum Outbound {
         zxid: Zxid,
         /// Header, body and digest.
         record: Vec<u8>,
+        /// The ensemble that it puts into force.
+        reconfig: Option<Box<Ensemble>>,
     },
     /// Leader: tell this learner that the session it asked after has ended.
     Ended {

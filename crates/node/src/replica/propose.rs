@@ -1,6 +1,6 @@
 //! From a checked request to a transaction with a zxid, a record for the log and a place in the window.
 
-use super::{Append, Outbound, ProposalBytes, Proposed, Replica, Role};
+use super::{Append, Outbound, ProposalBytes, Proposed, Replica, Role, ensemble_in};
 use crate::{Now, Origin};
 use ostler_model::{AuthIds, Request, SessionId, Txn, TxnHeader, Zxid};
 use ostler_tree::{Caller, Prepared, Tree};
@@ -28,8 +28,14 @@ impl Replica {
         origin: Option<Origin>,
     ) {
         let header = self.next_header(now, session, cxid);
-        let caller = Caller { ids };
+        let next = self.next_ensemble(request, header.zxid);
+        let text = next.as_ref().map(|next| next.as_ref().map(ToString::to_string).map_err(|code| *code));
+        let next_ensemble = text.as_ref().map(|text| text.as_ref().map(String::as_str).map_err(|code| *code));
+        let caller = Caller { ids, next_ensemble };
         let prepared = self.overlay.prepare(tree, &self.config.policy, &caller, header, request);
+        if let (Some(Ok(next)), Txn::Reconfig { .. }) = (next, &prepared.txn) {
+            self.note_reconfig(next);
+        }
         self.push(header, prepared.txn, prepared.digest, origin);
     }
 
@@ -54,7 +60,7 @@ impl Replica {
                 let last = record.len() as u64;
                 let (min, max) = self.stats.proposal_bytes.map_or((last, last), |before| (before.min, before.max));
                 self.stats.proposal_bytes = Some(ProposalBytes { last, min: min.min(last), max: max.max(last) });
-                self.outbound.push(Outbound::Propose { zxid: header.zxid, record });
+                self.outbound.push(Outbound::Propose { zxid: header.zxid, record, reconfig: ensemble_in(&txn) });
             }
             _ => self.appends.push(Append { zxid: header.zxid, record }),
         }

@@ -76,6 +76,7 @@ impl Replica {
         self.sessions.clear();
         self.lanes.clear();
         self.forwarding.clear();
+        self.membership = None;
         self.outbound.clear();
         self.asked_after.clear();
         self.drains.clear();

@@ -67,7 +67,7 @@ impl Server {
     fn prepare(&mut self, request: &Request<'_>) -> (TxnHeader, Prepared) {
         self.zxid += 1;
         let header = TxnHeader { session: self.session, cxid: 1, zxid: Zxid(self.zxid), time_ms: self.time_ms };
-        let caller = Caller { ids: &self.ids };
+        let caller = Caller::new(&self.ids);
         (header, self.overlay.prepare(&self.tree, &self.policy, &caller, header, request))
     }
 
