@@ -69,3 +69,38 @@ pub(crate) fn is_quorum(ensemble: &Ensemble, quirks: &Quirks, mut has: impl FnMu
     }
     ensemble.is_quorum(has)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changing() -> Configs {
+        let text = |ids: [i64; 3], version| {
+            let lines = ids.map(|id| alloc::format!("server.{id}=h{id}:1:2\n"));
+            Ensemble::parse(&alloc::format!("{}version={version}", lines.concat())).unwrap()
+        };
+        Configs::new(text([1, 2, 3], 1), text([3, 4, 5], 2))
+    }
+
+    #[test]
+    fn a_change_needs_quorums_of_both() {
+        let configs = changing();
+        let count = |ids: &[i64], quirks: Quirks| configs.is_quorum(&quirks, |server| ids.contains(&server.0));
+        let (old, new) = (Quirks { only_old_quorum: true, ..Quirks::default() }, [3, 4]);
+        for (ids, is_quorum) in [(&[1, 2][..], false), (&new, false), (&[1, 2, 4, 5], true), (&[1, 3, 4], true)] {
+            assert_eq!(count(ids, Quirks::default()), is_quorum, "{ids:?}");
+        }
+        // Each half alone is what the checks must notice.
+        assert!(count(&[1, 2], old));
+        assert!(count(&new, Quirks { only_new_quorum: true, ..Quirks::default() }));
+    }
+
+    #[test]
+    fn the_next_one_alone_counts_when_it_is_in_force() {
+        let mut configs = changing();
+        configs.committed = configs.last_seen.clone();
+        assert!(!configs.is_changing());
+        assert!(configs.is_quorum(&Quirks::default(), |server| server.0 >= 4));
+        assert!(!configs.is_quorum(&Quirks::default(), |server| server.0 <= 2));
+    }
+}
