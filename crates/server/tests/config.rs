@@ -234,7 +234,7 @@ fn invalid_files_are_refused_in_apaches_words_with_the_place_and_a_hint() {
         ("server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1\ngroup.2=1:2", "Server 1is in multiple groups"),
         ("server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1", "Server 2is not in a group"),
         ("server.1=h:1:2;2999", "client address for this server (id = 1) in static config file is 2181"),
-        ("dynamicConfigFile=/etc/zoo.cfg.dynamic", "runs a single server only"),
+        ("dynamicConfigFile=/no/such/zoo.cfg.dynamic", "/no/such/zoo.cfg.dynamic file is missing"),
         ("enforce.auth.enabled=true", "enforce.auth.schemes is not configured"),
         ("x=\\u12", "malformed \\uxxxx escape"),
     ] {
@@ -434,6 +434,60 @@ fn the_member_of_an_ensemble_is_known_by_its_myid() {
     ] {
         let error = load(myid, more).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("hint: "), "{error}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// The lines as Apache 3.9 writes them: sorted, without a line break at the end, the version in the name.
+#[test]
+fn the_servers_of_a_dynamic_file() {
+    let dir = std::env::temp_dir().join(format!("ostler-dynamic-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("myid"), "2").unwrap();
+    let servers = "server.1=h1:1:2:participant;0.0.0.0:2181\nserver.2=h2:3:4:participant;127.0.0.1:2182\n\
+                   server.3=h3:5:6:observer;0.0.0.0:2183\nserver.4=h4:7:8:participant;0.0.0.0:2184";
+    let load = |name: &str, text: &str, more: &str| {
+        let dynamic = dir.join(name);
+        std::fs::write(&dynamic, text).unwrap();
+        load_with(
+            &format!(
+                "dataDir={}\ninitLimit=10\nsyncLimit=5\ndynamicConfigFile={}\n{more}",
+                dir.display(),
+                dynamic.display()
+            ),
+            |_| (),
+        )
+    };
+    for (name, version) in [("zoo.cfg.dynamic.10000000a", 0x1_0000_000a), ("zoo.cfg.dynamic", 0), ("servers", 0)] {
+        let loaded = load(name, servers, "").unwrap();
+        let ensemble = loaded.config.ensemble.unwrap();
+        assert_eq!((ensemble.me.0, ensemble.members.version()), (2, version), "{name}");
+        assert_eq!(ensemble.members.file_text(false), servers);
+        let listen = loaded.config.listen.unwrap();
+        assert_eq!((listen.host.as_deref(), listen.port), (Some("127.0.0.1"), 2182), "the client part of its own line");
+        assert!(!loaded.notices.iter().any(|notice| notice.what.contains("reconfig")), "{:?}", loaded.notices);
+    }
+    let warned = load("zoo.cfg.dynamic.1", servers, "reconfigEnabled=true").unwrap().notices;
+    assert!(
+        warned.iter().any(|notice| notice.warning && notice.what.contains("does not take part in reconfigurations"))
+    );
+    let alone = "server.2=h2:3:4;2182";
+    assert!(load("zoo.cfg.dynamic.1", alone, "").unwrap().config.ensemble.is_none());
+    let members = load("zoo.cfg.dynamic.1", alone, "standaloneEnabled=false").unwrap().config.ensemble.unwrap().members;
+    assert_eq!(members.members().len(), 1);
+    for (text, more, message) in [
+        ("server.1=h1:1:2\nserver.2=h2:3:4\nversion=5", "", "dynamic file shouldn't have version inside"),
+        ("server.1=h1:1:2\nserver.2=h2:3:4\ntickTime=5", "", "tickTime"),
+        ("server.1=h1:1:2\nserver.2=h2:3", "", "does not have the form"),
+        ("server.1=h1:1:2\nserver.3=h2:3:4", "", "My id 2 not in the peer list"),
+        ("server.2=h1:1:2:observer", "", "Observers w/o participants is an invalid configuration"),
+        (servers, "server.2=h2:3:4", "parameter: server.2 must be in a separate dynamic config file"),
+        (servers, "group.1=1:2:4", "parameter: group.1 must be in a separate dynamic config file"),
+        (servers, "clientPort=2999", "client address found in dynamic file: 2182"),
+    ] {
+        let error = load("zoo.cfg.dynamic.1", text, more).expect_err(text);
+        assert!(error.what.contains(message), "{text:?} {more:?}: {error}");
+        assert!(error.exit_code == 2 && !error.hint.is_empty() && !error.place.is_empty(), "{error}");
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -207,11 +207,6 @@ fn check_ensemble_keys(values: &mut Values) -> Result<(), ConfigError> {
         let what = format!("Unrecognised peertype: {kind}");
         return Err(ConfigError::at(values.place("peerType"), what, "it is participant or observer"));
     }
-    if let Some(file) = values.text("dynamicConfigFile") {
-        let hint = format!("the servers of {file} form an ensemble; remove the line to run one server on its own");
-        let what = "this version runs a single server only";
-        return Err(ConfigError::at(values.place("dynamicConfigFile"), what, hint));
-    }
     let provider = values.text("metricsProvider.className").map(str::to_owned);
     match provider.as_deref() {
         None

@@ -3,13 +3,17 @@
 
 use super::values::Values;
 use super::{ConfigError, Notice};
-use ostler_model::{Ensemble, EnsembleError, Member, ServerId};
+use ostler_model::{Ensemble, EnsembleError, Member, ServerId, version_of_file_name};
 
-/// The ensemble that all `server.N` lines describe, under version 0.
+/// The ensemble that all `server.N` lines describe: those of zoo.cfg, under version 0, or those of the dynamic file
+/// that it names.
 ///
 /// # Errors
-/// A malformed line.
+/// A malformed line; a file that cannot be read; lines in both files.
 pub fn ensemble(values: &Values) -> Result<Ensemble, ConfigError> {
+    if let Some(file) = values.text("dynamicConfigFile") {
+        return dynamic(values, file);
+    }
     let mut members = Vec::new();
     for (key, line) in values.with_prefix("server.") {
         let id = key.strip_prefix("server.").unwrap_or(key).parse::<ServerId>();
@@ -17,6 +21,29 @@ pub fn ensemble(values: &Values) -> Result<Ensemble, ConfigError> {
         members.push(member.map_err(|error| refused(values.place(key), &error))?);
     }
     Ensemble::new(members, 0).map_err(|error| refused("server.N".to_owned(), &error))
+}
+
+/// Reads a dynamic file, whose version is in its name (operations.md section 1.3).
+fn dynamic(values: &Values, file: &str) -> Result<Ensemble, ConfigError> {
+    let both = ["server.", "group", "weight"].into_iter().find_map(|prefix| values.with_prefix(prefix).next());
+    if let Some((key, _)) = both {
+        let what = format!("parameter: {key} must be in a separate dynamic config file");
+        let hint = format!("move the line into {file}, or remove dynamicConfigFile and name all servers here");
+        return Err(ConfigError::at(values.place(key), what, hint));
+    }
+    // Any byte is a character, as in zoo.cfg.
+    let bytes = std::fs::read(file).map_err(|error| {
+        let (what, hint) = match error.kind() {
+            std::io::ErrorKind::NotFound => (
+                format!("{file} file is missing"),
+                "name the newest file zoo.cfg.dynamic.VERSION, or write the server.N lines into zoo.cfg instead",
+            ),
+            _ => (format!("{file} cannot be read: {error}"), "let the server's user read it"),
+        };
+        ConfigError::at(values.place("dynamicConfigFile"), what, hint)
+    })?;
+    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+    Ensemble::parse_file(&text, version_of_file_name(file)).map_err(|error| refused(file.to_owned(), &error))
 }
 
 fn refused(place: String, error: &EnsembleError) -> ConfigError {
@@ -40,10 +67,19 @@ pub fn servers(values: &mut Values, standalone_enabled: bool) -> Result<Servers,
     let ensemble = ensemble(values)?;
     check_groups(values, &ensemble)?;
     let first = ensemble.members().first();
-    let place = first.map_or("server.N".to_owned(), |member| values.place(&format!("server.{}", member.id)));
+    let place = match values.text("dynamicConfigFile") {
+        Some(file) => file.to_owned(),
+        None => first.map_or("server.N".to_owned(), |member| values.place(&format!("server.{}", member.id))),
+    };
     ensemble.check_roles(standalone_enabled).map_err(|error| refused(place.clone(), &error))?;
     let Some(voter) = ensemble.voters().next() else { return Ok(Servers::Alone(None)) };
     if ensemble.is_distributed(standalone_enabled) {
+        if values.flag("reconfigEnabled", false)? {
+            values.notices.push(Notice::warn(
+                format!("{}: a member does not take part in reconfigurations yet", values.place("reconfigEnabled")),
+                "it keeps the servers of its file: do not reconfigure while this server is a member",
+            ));
+        }
         return Ok(Servers::Several(ensemble));
     }
     values.notices.push(Notice::warn(
