@@ -7,6 +7,7 @@
 //! that, over all writers. The log lines of the new leader split this time. Then the killed server is started again,
 //! and each server must hold what was acknowledged: of each writer's node the data (the number of the write) and the
 //! version (how many writes there were). No session may have expired.
+//! With `--orderly` the leader is stopped with SIGTERM and hands over (DEV-20); measured is then the longest time between two successes.
 //! `--sabotage` wipes the disks of all servers in the last round: the run must then fail.
 #![allow(
     clippy::unwrap_used,
@@ -56,6 +57,9 @@ struct Args {
     limit_ms: Option<f64>,
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Stop the leader with SIGTERM instead.
+    #[arg(long)]
+    orderly: bool,
     #[arg(long)]
     sabotage: bool,
 }
@@ -132,6 +136,13 @@ impl Server {
         self.mode()
     }
 
+    /// Asks for an orderly stop.
+    fn terminate(&self) {
+        let sent =
+            Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is part of every system");
+        assert!(sent.success(), "the server is ours");
+    }
+
     fn kill(&mut self) {
         self.child.kill().expect("the server is ours");
         self.child.wait().expect("the server is ours");
@@ -154,6 +165,9 @@ struct Gap {
     dead: Option<Instant>,
     last_before: Option<Instant>,
     first_after: Option<(Instant, u64)>,
+    /// The last success, and the longest time between two.
+    last: Option<Instant>,
+    longest: Duration,
 }
 
 /// What one writer sent and what was acknowledged: numbers, which are also counts.
@@ -256,6 +270,8 @@ impl Writer {
             count.acked.store(number, Ordering::SeqCst);
             count.successes.fetch_add(1, Ordering::SeqCst);
             let mut gap = self.shared.gap.lock().unwrap();
+            let since = gap.last.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+            gap.longest = gap.longest.max(since);
             match gap.dead {
                 None => gap.last_before = Some(now),
                 Some(dead) if sent > dead && gap.first_after.is_none() => gap.first_after = Some((now, wall_ms())),
@@ -313,7 +329,7 @@ const PARTS: [(&str, Part); 5] = [
     ("  first commit", |split| split.first_commit),
 ];
 
-/// Splits with the new leader's log since the kill.
+/// Splits with the new leader's log since the kill or the request to stop.
 fn split(log: &str, killed_ms: u64, first_ms: u64, total: f64) -> Split {
     const DAY_MS: u64 = 86_400_000;
     let since = |ms: u64| ((ms + DAY_MS - killed_ms % DAY_MS) % DAY_MS) as f64;
@@ -332,7 +348,7 @@ fn split(log: &str, killed_ms: u64, first_ms: u64, total: f64) -> Split {
     }
 }
 
-fn kill_leader(servers: &mut [Server], shared: &Shared) -> (usize, Split) {
+fn stop_leader(servers: &mut [Server], shared: &Shared, orderly: bool) -> (usize, Split) {
     let leader = until("one leads, all serve", || {
         let modes: Option<Vec<String>> = servers.iter_mut().map(Server::serves).collect();
         modes?.iter().position(|mode| mode == "leader")
@@ -341,16 +357,26 @@ fn kill_leader(servers: &mut [Server], shared: &Shared) -> (usize, Split) {
     *shared.gap.lock().unwrap() = Gap::default();
     until("a write before the kill", || shared.gap.lock().unwrap().last_before);
     let killed_ms = wall_ms();
-    // From here on it takes nothing in. That it is gone from the table of processes may take longer than a failover.
-    servers[leader].child.kill().expect("the server is ours");
-    shared.gap.lock().unwrap().dead = Some(Instant::now());
-    servers[leader].child.wait().expect("the server is ours");
+    if orderly {
+        servers[leader].terminate();
+    } else {
+        // From here on it takes nothing in. That it is gone from the table of processes may take longer than a failover.
+        servers[leader].child.kill().expect("the server is ours");
+        shared.gap.lock().unwrap().dead = Some(Instant::now());
+    }
+    let status = servers[leader].child.wait().expect("the server is ours");
+    assert_eq!(status.success(), orderly, "the server's own end");
+    if orderly {
+        shared.gap.lock().unwrap().dead = Some(Instant::now());
+    }
     let (first, first_ms) = until("a write after the kill", || shared.gap.lock().unwrap().first_after);
     let next = until("another leads", || {
         (0..SERVERS).find(|&at| at != leader && servers[at].serves().is_some_and(|mode| mode == "leader"))
     });
-    let before = shared.gap.lock().unwrap().last_before.expect("awaited above");
-    let total = (first - before).as_secs_f64() * 1e3;
+    let gap = shared.gap.lock().unwrap();
+    let killed = first - gap.last_before.expect("awaited above");
+    let total = if orderly { gap.longest } else { killed }.as_secs_f64() * 1e3;
+    drop(gap);
     (leader, split(&servers[next].log()[logged[next]..], killed_ms, first_ms, total))
 }
 
@@ -429,7 +455,7 @@ fn main() -> ExitCode {
         random ^= random << 17;
         // Different moments of the load, with time to settle after the last round.
         std::thread::sleep(Duration::from_millis(300 + random % 700));
-        let (killed, split) = kill_leader(&mut servers, &shared);
+        let (killed, split) = stop_leader(&mut servers, &shared, args.orderly);
         rounds.push(split);
         if args.sabotage && round == args.kills {
             for server in &mut servers {

@@ -11,12 +11,16 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 const SERVERS: u16 = 3;
 /// Quorum and election ports above client ports.
 const QUORUM: u16 = 1_000;
 const ELECTION: u16 = 2_000;
 const SYNC: i32 = 9;
+
+/// Clusters of this process.
+static STARTED: AtomicU16 = AtomicU16::new(0);
 
 /// The command, and the servers that were started by hand afterwards.
 struct Cluster {
@@ -29,7 +33,9 @@ struct Cluster {
 /// The first of three consecutive ports that are free, as are those a thousand and two thousand above; all below the
 /// ports that the system gives to connections.
 fn free_base() -> u16 {
-    let seed = std::process::id() as u16 % 500;
+    // The tests of this file run beside each other: each looks in another place first.
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let seed = std::process::id() as u16 % 500 + 300 * number;
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let all_free = |base: &u16| (0..SERVERS).all(|n| [0, QUORUM, ELECTION].iter().all(|up| free(base + up + n)));
     (0..8_u16)
@@ -109,9 +115,17 @@ impl Cluster {
 
     /// kill -9, and waits until the port refuses.
     fn kill(&self, number: u16) {
-        let status = Command::new("kill").args(["-9", &self.first_pid(number)]).status().unwrap();
-        assert!(status.success());
+        self.signal("-9", number);
         until("it is gone", || self.connect(number, 0).is_none().then_some(()));
+    }
+
+    fn signal(&self, signal: &str, number: u16) {
+        let status = Command::new("kill").args([signal, &self.first_pid(number)]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn log(&self, number: u16) -> String {
+        std::fs::read_to_string(self.folder(number).join("server.log")).unwrap()
     }
 
     /// As the command's own words advise: with the zoo.cfg that it wrote.
@@ -274,6 +288,29 @@ fn kills_strangers_and_a_lost_disk() {
     for number in all {
         assert!(cluster.connect(number, 0).is_none(), "server {number} still listens");
     }
+}
+
+/// DEV-20. How long it takes is measured by the example `failover --orderly`.
+#[test]
+fn an_orderly_stop_of_the_leader_hands_over() {
+    let cluster = Cluster::start();
+    let all = [1, 2, 3];
+    let leader = cluster.leader(&all);
+    cluster.writes_everywhere("before", &all);
+    let others: Vec<u16> = all.into_iter().filter(|number| *number != leader).collect();
+    cluster.signal("-TERM", leader);
+    let log = until("it stops in order", || Some(cluster.log(leader)).filter(|log| log.contains(" stopped zxid=")));
+    assert!(log.contains("leadership is handed over"), "{log}");
+    // The one with everything and the highest id: it was voted for by the leader itself.
+    assert_eq!(cluster.leader(&others), others[1]);
+    cluster.writes_everywhere("after", &others);
+    let mut session = cluster.session(others[0]);
+    assert_eq!(session.get(&format!("/before-{leader}")), Some(b"before".to_vec()));
+
+    // A follower has nothing to hand over, and goes without being missed.
+    drop(session);
+    cluster.signal("-TERM", others[0]);
+    until("it stops in order", || cluster.log(others[0]).contains(" stopped zxid=").then_some(()));
 }
 
 /// Everything but its configuration.

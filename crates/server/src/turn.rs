@@ -128,13 +128,21 @@ impl Turns {
                     }
                     now.mono_ms + self.config.stop_ms
                 });
-                if self.replica.is_idle() || now.mono_ms >= until {
+                if self.may_stop(&mut desk, now) || now.mono_ms >= until {
                     break;
                 }
             }
         }
         self.finish(&mut desk);
         Ok(())
+    }
+
+    /// Alone: everything that was proposed is answered. In an ensemble: the others go on without this server.
+    fn may_stop(&mut self, desk: &mut Desk, now: Now) -> bool {
+        let is_idle = self.replica.is_idle();
+        let mut may = is_idle;
+        self.with_peers(desk, now, |peers, parts, context| may = peers.leave(parts, context, is_idle));
+        may
     }
 
     /// Sleeps until there is something to do.

@@ -37,6 +37,14 @@ pub struct Context<'a> {
     pub buffer: &'a mut [u8],
 }
 
+/// How far an orderly stop is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    Asked,
+    Done,
+}
+
 /// A tree built anew from disk.
 type Reloaded = (Generation, Box<Tree>);
 
@@ -60,6 +68,8 @@ pub struct Peers {
     serving_since_ms: u64,
     me: ServerId,
     snapshot_due: bool,
+    /// Leaving: asked for, or done.
+    leaving: Leaving,
     /// There is more to do at once.
     more: bool,
 }
@@ -93,6 +103,7 @@ impl Peers {
             serving_since_ms: 0,
             me,
             snapshot_due: false,
+            leaving: Leaving::No,
             more: false,
         }
     }
@@ -215,6 +226,17 @@ impl Peers {
         self.disk.push(&mut self.jobs);
     }
 
+    /// Leaves the ensemble in order (DEV-20): a leader hands over at once, because the others send it writes for as long as it
+    /// leads; a learner goes once `is_idle`: what its clients wait for comes from the leader. True: nothing keeps this server.
+    pub fn leave(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>, is_idle: bool) -> bool {
+        if self.leaving == Leaving::No && (is_idle || self.serving == Some(ServingRole::Leader)) {
+            self.leaving = Leaving::Asked;
+            self.member.resign(parts);
+            self.carry_out(parts, context);
+        }
+        self.leaving == Leaving::Done
+    }
+
     /// Ends the disk thread, after everything that is queued.
     pub fn stop(&mut self) {
         self.disk.push(&mut self.jobs);
@@ -290,7 +312,7 @@ impl Peers {
                 log::stopped_serving();
             }
             Order::Activate(ensemble) => log::activated(&ensemble),
-            Order::Resigned => {}
+            Order::Resigned => self.leaving = Leaving::Done,
             Order::Trace(trace) => log::trace(&trace),
             Order::PeerTrouble { server, what, .. } => log::trouble(server, &what),
         }
