@@ -2,13 +2,16 @@
 //!
 //! `spikes` starts each server as a child process, drives it over loopback and divides the child's CPU time by the
 //! operations it answered. Requests and replies have the size of real ones (get: 46 bytes of data); a set is answered
-//! after the fdatasync of a log record. Usage: `spikes [SECONDS]`.
+//! after the fdatasync of a log record. Usage: `spikes [SECONDS]`; `spikes floor [SECONDS]` measures what the sockets alone
+//! cost at depth 1, with epoll and with io_uring.
 
+mod echo;
 mod hops;
 mod load;
 mod log;
 mod merged;
 mod tasks;
+mod uring;
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,6 +53,17 @@ fn main() {
         Some("merged") => merged::serve(),
         Some("hops") => hops::serve(),
         Some("tasks") => tasks::serve(),
+        Some("echo") => echo::serve(),
+        Some("uring") => uring::serve(),
+        // The floor of depth 1: nothing but the kernel's sockets.
+        Some("floor") => {
+            let seconds = arguments.get(2).and_then(|text| text.parse().ok()).unwrap_or(3);
+            for _ in 0..3 {
+                for server in ["echo", "uring"] {
+                    measure(server, "get", 128, 1, Duration::from_secs(seconds));
+                }
+            }
+        }
         other => {
             let seconds = other.and_then(|text| text.parse().ok()).unwrap_or(3);
             for (clients, depth) in [(128, 1), (10, 100), (1, 1)] {

@@ -36,7 +36,7 @@ impl Workload {
 /// Load a server and measure throughput, latency and, with --pid, what an operation costs it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The server to load.
+    /// The server to load; several, separated by commas: connections go to them in turn.
     #[arg(default_value = "127.0.0.1:2181")]
     pub address: String,
     /// What the clients do.
@@ -66,9 +66,10 @@ pub struct Args {
     /// Seconds before that.
     #[arg(long, default_value = "2", value_parser = seconds)]
     pub warmup: Duration,
-    /// The server's process: its CPU time per operation and its memory are reported.
-    #[arg(long)]
-    pub pid: Option<u32>,
+    /// The server's process: its CPU time per operation and its memory are reported; of several, separated by commas,
+    /// the sums.
+    #[arg(long, value_delimiter = ',')]
+    pub pid: Vec<u32>,
     /// Where the nodes are made.
     #[arg(long, default_value = "/ostler-bench")]
     pub root: String,

@@ -63,8 +63,8 @@ impl<'a> Load<'a> {
             .register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)
             .map_err(BenchError::System)?;
         let mut connections = Vec::new();
-        for number in 0..args.clients {
-            let mut stream = open(&args.address)?;
+        for (number, address) in (0..args.clients).zip(args.address.split(',').cycle()) {
+            let mut stream = open(address)?;
             register(&mut stream, Token(number))?;
             connections.push(Connection::new(stream, Frames::new(args, number)));
         }
@@ -96,13 +96,13 @@ impl<'a> Load<'a> {
             }
         }
         self.load_until(window.begin_ns, window)?;
-        let cost = Cost::new(self.args.pid)?;
+        let cost = Cost::new(&self.args.pid)?;
         let measured_from = Instant::now();
         self.load_until(window.end_ns, window)?;
         let seconds = measured_from.elapsed().as_secs_f64();
         let operations = self.operations;
         let (server_cpu_seconds, own_cpu_seconds) = cost.until_now()?;
-        let server_rss_bytes = rss_bytes(self.args.pid)?;
+        let server_rss_bytes = rss_bytes(&self.args.pid)?;
         self.drain(window)?;
         Ok(Report {
             args: self.args.clone(),
@@ -302,7 +302,7 @@ impl Lister {
     fn new(args: &Args, path: &str) -> Result<Lister, BenchError> {
         let mut request = Vec::new();
         peer::encode_request(&mut request, 1, &Request::GetChildren { path: Some(path.into()), watch: false });
-        let stream = open(&args.address)?;
+        let stream = open(args.address.split(',').next().unwrap_or_default())?;
         let mut lister = Lister { stream, request, head: Vec::new(), left: 0, count: 0, bytes: 0 };
         lister.ask()?;
         Ok(lister)

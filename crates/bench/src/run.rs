@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<Report, BenchError> {
 }
 
 fn steady(args: &Args, work: fn(&Args) -> Result<u64, BenchError>) -> Result<Report, BenchError> {
-    let cost = Cost::new(args.pid)?;
+    let cost = Cost::new(&args.pid)?;
     let started = Instant::now();
     let operations = work(args)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -79,40 +79,39 @@ fn steady(args: &Args, work: fn(&Args) -> Result<u64, BenchError>) -> Result<Rep
         seconds,
         latency: Latency::default(),
         server_cpu_seconds,
-        server_rss_bytes: rss_bytes(args.pid)?,
+        server_rss_bytes: rss_bytes(&args.pid)?,
         own_cpu_seconds,
         listings: None,
     })
 }
 
 /// CPU time from some moment on.
-pub(crate) struct Cost {
-    pid: Option<u32>,
-    server_ns: u64,
+pub(crate) struct Cost<'a> {
+    pids: &'a [u32],
+    servers_ns: u64,
     own_ns: u64,
 }
 
-impl Cost {
-    pub(crate) fn new(pid: Option<u32>) -> Result<Cost, BenchError> {
-        Ok(Cost { pid, server_ns: pid.map_or(Ok(0), cpu_ns)?, own_ns: cpu_ns(std::process::id())? })
+impl Cost<'_> {
+    pub(crate) fn new(pids: &[u32]) -> Result<Cost<'_>, BenchError> {
+        Ok(Cost { pids, servers_ns: sum(pids, process::cpu_ns)?, own_ns: sum(&[std::process::id()], process::cpu_ns)? })
     }
 
-    /// Seconds of the server, if there is a pid, and of this process.
+    /// Seconds of the servers, if there are any whose processes are known, and of this process.
     pub(crate) fn until_now(&self) -> Result<(Option<f64>, f64), BenchError> {
+        let now = Cost::new(self.pids)?;
         let since = |now: u64, then: u64| now.saturating_sub(then) as f64 / 1e9;
-        let server = match self.pid {
-            Some(pid) => Some(since(cpu_ns(pid)?, self.server_ns)),
-            None => None,
-        };
-        Ok((server, since(cpu_ns(std::process::id())?, self.own_ns)))
+        let servers = since(now.servers_ns, self.servers_ns);
+        Ok(((!self.pids.is_empty()).then_some(servers), since(now.own_ns, self.own_ns)))
     }
 }
 
-fn cpu_ns(pid: u32) -> Result<u64, BenchError> {
-    process::cpu_ns(pid).map_err(|source| BenchError::Process { pid, source })
+/// What `of` says of each process, together.
+fn sum(pids: &[u32], of: fn(u32) -> io::Result<u64>) -> Result<u64, BenchError> {
+    let of = |&pid: &u32| of(pid).map_err(|source| BenchError::Process { pid, source });
+    pids.iter().map(of).sum()
 }
 
-pub(crate) fn rss_bytes(pid: Option<u32>) -> Result<Option<u64>, BenchError> {
-    let rss = |pid| process::rss_bytes(pid).map_err(|source| BenchError::Process { pid, source });
-    pid.map(rss).transpose()
+pub(crate) fn rss_bytes(pids: &[u32]) -> Result<Option<u64>, BenchError> {
+    Ok(if pids.is_empty() { None } else { Some(sum(pids, process::rss_bytes)?) })
 }
