@@ -59,7 +59,7 @@ fn main() {
         Some("floor") => {
             let seconds = arguments.get(2).and_then(|text| text.parse().ok()).unwrap_or(3);
             for _ in 0..3 {
-                for server in ["echo", "uring"] {
+                for server in ["echo", "merged", "uring"] {
                     measure(server, "get", 128, 1, Duration::from_secs(seconds));
                 }
             }

@@ -217,7 +217,7 @@ fn set_data<S: Store>(
     store.quota_resized(path, length_before, length);
     if S::REPORTS_CHANGES {
         let acl = store.acl(node);
-        let parent_acl = parent_acl(store, path).unwrap_or_else(|| acl.clone());
+        let parent_acl = store.parent_acl(node, path).unwrap_or_else(|| acl.clone());
         changes.push(Change { kind: ChangeKind::DataChanged, path: Arc::from(shown(path)), acl, parent_acl });
     }
     Ok(after.visible(length, store.num_children(node)))
@@ -258,11 +258,6 @@ fn add_digest<S: Store>(store: &mut S, delta: u64) {
     if let Some(digest) = store.digest_mut() {
         *digest = digest.wrapping_add(delta);
     }
-}
-
-fn parent_acl<S: Store>(store: &S, path: &str) -> Option<AclList> {
-    let (parent_path, _) = path::split(path)?;
-    Some(store.acl(store.find(parent_path)?))
 }
 
 /// A path as stores know it: the root is "".

@@ -41,6 +41,8 @@ pub enum Report {
 struct Queue {
     jobs: Vec<Job>,
     stop: bool,
+    /// The thread waits to be woken.
+    idle: bool,
 }
 
 #[derive(Default)]
@@ -93,8 +95,15 @@ impl MemberDisk {
 
     /// Queues jobs, in order.
     pub fn push(&self, jobs: &mut Vec<Job>) {
-        if !jobs.is_empty() {
-            lock(&self.shared.queue).jobs.append(jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        let mut queue = lock(&self.shared.queue);
+        queue.jobs.append(jobs);
+        let wake = std::mem::replace(&mut queue.idle, false);
+        drop(queue);
+        // Waking is a system call even when nobody sleeps.
+        if wake {
             self.shared.filled.notify_one();
         }
     }
@@ -142,8 +151,10 @@ impl Worker {
             if queue.stop {
                 return None;
             }
+            queue.idle = true;
             queue = self.shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.idle = false;
         Some(std::mem::take(&mut queue.jobs))
     }
 

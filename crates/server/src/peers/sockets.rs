@@ -31,6 +31,8 @@ struct Socket {
     /// An attempt under way: when it is given up, and the addresses to be tried next.
     connecting: Option<(u64, Vec<SocketAddr>)>,
     readable: bool,
+    /// The peer closed its side: a short read does not mean that all was read.
+    peer_closed: bool,
     blocked: bool,
 }
 
@@ -103,6 +105,7 @@ impl PeerSockets {
                 let Some(socket) = self.sockets.get_mut(&link) else { return };
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
                     socket.readable = true;
+                    socket.peer_closed |= event.is_read_closed() || event.is_error();
                     self.readable.push(link);
                 }
                 if event.is_writable() || event.is_error() || event.is_write_closed() {
@@ -167,7 +170,7 @@ impl PeerSockets {
         let _ = stream.set_nodelay(true);
         let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
-        self.sockets.insert(link, Socket { stream, connecting, readable: false, blocked: false });
+        self.sockets.insert(link, Socket { stream, connecting, readable: false, peer_closed: false, blocked: false });
     }
 
     /// Begins to connect. A name is resolved on a thread of its own, because that may take long.
@@ -262,7 +265,12 @@ impl PeerSockets {
                 Ok(0) => ended = true,
                 Ok(count) => {
                     bytes.extend_from_slice(&buffer[..count]);
-                    continue;
+                    // A short read has emptied the socket, and the next bytes make an edge; the end of the stream
+                    // made its edge already.
+                    if count == buffer.len() || socket.peer_closed {
+                        continue;
+                    }
+                    socket.readable = false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
