@@ -237,7 +237,7 @@ impl Peers {
         if self.leaving == Leaving::No && (is_idle || self.serving == Some(ServingRole::Leader)) {
             self.leaving = Leaving::Asked;
             self.member.resign(parts);
-            self.carry_out(parts, context);
+            self.run(parts, context);
         }
         self.leaving == Leaving::Done
     }
