@@ -153,24 +153,19 @@ impl Peers {
         [self.member.next_deadline(), self.sockets.next_deadline()].into_iter().flatten().min()
     }
 
-    /// What shards and replica did reaches the ensemble, and so does everything since the last call: each connection
-    /// is written to once, the disk thread is woken once.
+    /// What shards and replica did reaches the ensemble.
     pub fn run(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>) {
         self.member.run(parts);
         self.carry_out(parts, context);
-        self.flush(parts, context);
-        // A write that failed ended a connection.
-        self.carry_out(parts, context);
     }
 
-    /// What the replica applied. Follow it with [`Peers::run`].
+    /// What the replica applied.
     pub fn applied(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>, applied: ostler_node::Applied) {
         self.member.applied(parts, applied);
         self.carry_out(parts, context);
     }
 
-    /// Everything that came in since the last turn: connections, bytes, completions, time. Follow it with
-    /// [`Peers::run`].
+    /// Everything that came in since the last turn: connections, bytes, completions, time.
     pub fn turn(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>) {
         let now_ms = parts.now.mono_ms;
         let mut new = Vec::new();
@@ -237,7 +232,7 @@ impl Peers {
         if self.leaving == Leaving::No && (is_idle || self.serving == Some(ServingRole::Leader)) {
             self.leaving = Leaving::Asked;
             self.member.resign(parts);
-            self.run(parts, context);
+            self.carry_out(parts, context);
         }
         self.leaving == Leaving::Done
     }
@@ -248,7 +243,7 @@ impl Peers {
         self.disk.stop();
     }
 
-    /// Orders until there are none. What they put into queues and pipes waits for [`Peers::flush`].
+    /// Orders until there are none, then the output of every connection that has some.
     fn carry_out(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>) {
         loop {
             let orders = self.member.take_orders();
@@ -259,10 +254,6 @@ impl Peers {
                 self.order(parts, context, order);
             }
         }
-    }
-
-    /// Jobs to the disk thread, and the output of every connection that has some.
-    fn flush(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>) {
         self.disk.push(&mut self.jobs);
         for link in self.member.take_dirty() {
             self.write(parts, context, link);
