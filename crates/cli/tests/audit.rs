@@ -22,7 +22,7 @@ fn start_writes_and_stop_are_in_the_log() {
     until("the last line", || server.find("\toperation=serverStop\tresult=invoked"));
     // A server that does not start says that too.
     std::fs::write(dir.join("file"), "").unwrap();
-    let output = command(&dir.join("file"), &["--set", "audit.enable=true"]).output().unwrap();
+    let output = output_of(command(&dir.join("file"), &["--set", "audit.enable=true"]));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("\toperation=serverStart\tresult=failure"), "{text}");
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 #[test]
 fn an_orderly_stop_and_restart_keep_data_sessions_and_ephemerals() {
@@ -197,12 +197,8 @@ fn a_slow_fsync_is_reported() {
     server.stop();
 }
 
-fn run(mut command: Command) -> Output {
-    command.output().unwrap()
-}
-
 fn refused(command: Command, code: i32, parts: &[&str]) {
-    let output = run(command);
+    let output = output_of(command);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{text}");
     for part in parts.iter().chain(&["hint:"]) {
@@ -343,11 +339,11 @@ fn bad_invocations() {
         &["/nonexistent/zoo.cfg file is missing", "Invalid config, exiting abnormally"],
     );
     refused(ostler(&["abc", "/tmp/x"]), 2, &["Usage: ZooKeeperServerMain configfile | port datadir"]);
-    let output = run(ostler(&[]));
+    let output = output_of(ostler(&[]));
     assert_eq!(output.status.code(), Some(2));
-    assert!(run(ostler(&["--help"])).status.success());
-    assert!(run(ostler(&["--version"])).status.success());
-    assert_eq!(run(ostler(&["serve", "--nonsense"])).status.code(), Some(2));
+    assert!(output_of(ostler(&["--help"])).status.success());
+    assert!(output_of(ostler(&["--version"])).status.success());
+    assert_eq!(output_of(ostler(&["serve", "--nonsense"])).status.code(), Some(2));
 }
 
 #[test]
