@@ -60,6 +60,8 @@ pub(crate) struct Election {
     support: Support,
     /// Voters whose election link is known to be down: nothing can come from them before `peer_up`.
     down: BTreeSet<ServerId>,
+    /// `reconfigEnabled`: who does not vote here may vote in an ensemble it has not heard of.
+    echoes: bool,
     /// Present if and only if `state` is Looking and an election was started.
     looking: Option<Looking>,
 }
@@ -111,6 +113,7 @@ impl Election {
             finalize_ms: settings.finalize_ms,
             finalize_early: settings.finalize_early,
             quirks: settings.quirks,
+            echoes: settings.reconfig_enabled,
             round: 0,
             state: PeerState::Looking,
             settled: None,
@@ -200,6 +203,9 @@ impl Election {
         if self.looking.is_none() {
             self.hear_afterwards(from, n, configs);
             return None;
+        }
+        if counts && n.state == PeerState::Looking {
+            self.echo(now_ms, n, configs, effects);
         }
         if !counts || !configs.is_voter(n.vote.leader) {
             return None;

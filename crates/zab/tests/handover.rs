@@ -31,8 +31,15 @@ fn a_leader_that_stops_is_replaced_at_once() {
     let mut times = Vec::new();
     for seed in 0..40 {
         let voters = if seed % 2 == 0 { 3 } else { 5 };
-        let plan =
-            Plan { seed: seed * 4, voters, observers: 0, faults_until_ms: 1, quirks: Quirks::default(), log: false };
+        let plan = Plan {
+            seed: seed * 4,
+            voters,
+            observers: 0,
+            faults_until_ms: 1,
+            quirks: Quirks::default(),
+            log: false,
+            strangers: None,
+        };
         let mut world = World::new(&plan);
         world.run(3_000);
         wait(&mut world, |world| leader(world).is_some());

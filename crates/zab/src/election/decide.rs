@@ -41,6 +41,25 @@ impl Election {
         self.count(now_ms, configs, effects)
     }
 
+    /// A server without a vote says what those that have one want. It may vote in an ensemble that was proposed without
+    /// its knowledge: whoever knows that ensemble counts it, and might wait for ever otherwise. Apache's do the same.
+    pub(super) fn echo(&mut self, now_ms: u64, n: &Notification, configs: &Configs, effects: &mut Vec<Effect>) {
+        let Some(looking) = &mut self.looking else { return };
+        if !self.echoes || looking.voting == Voting::Voter || n.vote.zxid == UNTRUSTED {
+            return;
+        }
+        // Its own round means nothing to those it would keep waiting: it takes theirs, an older one too.
+        let other = n.round != self.round;
+        if other {
+            looking.received.clear();
+        }
+        self.round = n.round;
+        // What it began with names nobody.
+        if other || looking.proposal.leader == looking.initial.leader || n.vote.beats(&looking.proposal) {
+            self.propose(now_ms, n.vote, configs, effects);
+        }
+    }
+
     /// The vote of a server that follows or leads.
     pub(super) fn hear_settled(
         &mut self,
@@ -61,18 +80,20 @@ impl Election {
                 || (quirks.leader_confirmed_elsewhere && others.confirms_leader(n.vote.leader));
             if n.vote.leader == me { round == n.round } else { heard || quirks.leader_unconfirmed }
         };
+        // Who votes in the next ensemble only has no vote of its own here, and joins whoever the others want.
+        let joins = looking.voting != Voting::Voter;
+        let are_quorum =
+            |votes: &Votes| configs.is_quorum(&quirks, |id| votes.agrees(id, &probe) || (joins && id == me));
         if n.round == round {
             looking.received.record(from, Heard { version: 0, ..probe }, quirks);
-            agreed = looking.received.are_quorum(&probe, configs, quirks)
-                && confirmed(&looking.received, &looking.elsewhere);
+            agreed = are_quorum(&looking.received) && confirmed(&looking.received, &looking.elsewhere);
         } else if !quirks.first_vote_stays {
             // If it voted in this round, that was before it settled in another one (BUG-38).
             looking.received.forget(from);
         }
         looking.elsewhere.record(from, probe, quirks);
         looking.settled_before.insert(from);
-        agreed |=
-            looking.elsewhere.are_quorum(&probe, configs, quirks) && confirmed(&looking.elsewhere, &looking.elsewhere);
+        agreed |= are_quorum(&looking.elsewhere) && confirmed(&looking.elsewhere, &looking.elsewhere);
         let decided = if agreed { self.decide(n.vote, n.round, configs, effects) } else { None };
         decided.or_else(|| self.count(now_ms, configs, effects))
     }

@@ -55,9 +55,13 @@ impl Leader {
         if self.stage != Stage::Broadcast {
             return Ok(());
         }
+        // BUG-43: an observer that will vote in the next ensemble acknowledges nothing before.
         let is_alive = |server| {
             self.links.values().any(|link| {
-                link.server == Some(server) && link.stage >= LinkStage::Proposed && link.alive_until_ms >= state.now_ms
+                link.server == Some(server)
+                    && !link.observer
+                    && link.stage >= LinkStage::Proposed
+                    && link.alive_until_ms >= state.now_ms
             })
         };
         if Leader::is_quorum_with_me(state, is_alive) { Ok(()) } else { Err(RoleEnd::NoQuorum) }

@@ -2,8 +2,8 @@
 
 use super::World;
 use super::disk::Txns;
-use ostler_model::{ServerId, Zxid};
-use ostler_zab::{LinkId, Message, Notification, Payload, PeerState, ServingRole};
+use ostler_model::{Ensemble, ServerId, Zxid};
+use ostler_zab::{DiskOp, LinkId, Message, Notification, Payload, PeerState, ServingRole};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What no server knows: the truth.
@@ -13,6 +13,8 @@ pub struct Ghost {
     pub committed: Txns,
     /// Every proposal of a leader.
     pub proposed: Txns,
+    /// The proposals that are reconfigurations.
+    pub reconfigs: BTreeMap<Zxid, Ensemble>,
     pub leader_of: BTreeMap<u32, ServerId>,
     /// Counted promises.
     pub promises: BTreeSet<(ServerId, u32)>,
@@ -58,8 +60,7 @@ impl World {
         for (zxid, payload) in due {
             if role == ServingRole::Leader {
                 assert_eq!(zxid.epoch(), epoch, "INV-16");
-                let has = |server: ServerId| self.servers[&server].disk.has_durable(zxid, &payload);
-                assert!(self.ensemble.is_quorum(has), "INV-15: {zxid} committed by {id:?} without a quorum");
+                assert!(self.has_quorum(zxid, &payload), "INV-15: {zxid} committed by {id:?} without a quorum");
                 self.ghost.commit(zxid, &payload);
                 self.counts.commits += 1;
             } else {
@@ -77,20 +78,14 @@ impl World {
 
     pub fn check_serve(&mut self, id: ServerId, role: ServingRole, epoch: u32) {
         let server = &self.servers[&id];
-        let up = server.up.as_ref().unwrap();
         if role == ServingRole::Leader {
             let known = self.ghost.leader_of.insert(epoch, id);
             assert!(known.is_none(), "INV-3: {epoch} is led by {known:?} and {id:?}");
             assert_eq!(server.disk.epochs.current, epoch);
             self.check_most_recent(id, epoch);
-            let history = server.disk.appended();
-            for (zxid, payload) in &self.ghost.committed {
-                assert_eq!(history.get(zxid), Some(payload), "INV-14: {id:?} leads {epoch} without {zxid}");
-            }
-            for (zxid, payload) in &history {
-                self.ghost.commit(*zxid, payload);
-            }
+            self.check_established(id, epoch);
         }
+        let up = self.servers[&id].up.as_ref().unwrap();
         // What the tree has and will have at once is a prefix of what is committed.
         let up_to = up.to_apply.back().map_or(up.at, |(zxid, _)| *zxid);
         let mut tree = up.tree.clone();
@@ -99,6 +94,19 @@ impl World {
         let expected: Txns =
             self.ghost.committed.range(..=up_to).map(|(zxid, payload)| (*zxid, payload.clone())).collect();
         assert_eq!(tree, expected, "INV-9, INV-20: {id:?} serves another history up to {up_to}");
+    }
+
+    /// An epoch is established: what its leader brought with it is committed.
+    pub fn check_established(&mut self, id: ServerId, epoch: u32) {
+        let history = self.servers[&id].disk.appended();
+        for (zxid, payload) in &self.ghost.committed {
+            assert_eq!(history.get(zxid), Some(payload), "INV-14: {id:?} leads {epoch} without {zxid}");
+        }
+        for (zxid, payload) in &history {
+            let is_new = !self.ghost.committed.contains_key(zxid);
+            assert!(!is_new || self.has_quorum(*zxid, payload), "INV-15: {id:?} brings {zxid} without a quorum");
+            self.ghost.commit(*zxid, payload);
+        }
     }
 
     /// INV-4: a quorum promised the epoch with histories that are not newer than the leader's.
@@ -111,7 +119,7 @@ impl World {
             server == id || pair.is_some_and(|pair| *pair <= (own_epoch, own_last))
         };
         assert!(
-            self.ensemble.is_quorum(is_older),
+            self.ensemble_now().is_quorum(is_older),
             "INV-4: {id:?} leads {epoch} with {own_epoch}, {own_last}: {reported:?}"
         );
     }
@@ -119,12 +127,17 @@ impl World {
     pub fn check_vote(&self, id: ServerId, to: ServerId, notification: &Notification) {
         let server = &self.servers[&id];
         // Strangers are told the vote that settled the last election.
-        if !self.ensemble.is_voter(to) || self.has_liars {
+        if !server.up.as_ref().unwrap().ensemble.is_voter(to) || self.has_liars {
             return;
         }
         if notification.state == PeerState::Looking && notification.vote.leader == id {
             assert_eq!(notification.vote.zxid, server.disk.last(), "INV-22: {id:?} votes for what it has not");
-            assert!(server.disk.queue.is_empty(), "BUG-14: {id:?} votes while its disk works");
+            // An ensemble heard of while looking says nothing about the history.
+            let is_file = |op: &DiskOp| matches!(op, DiskOp::SaveConfig { .. });
+            assert!(
+                server.disk.queue.iter().all(|(_, op, _)| is_file(op)),
+                "BUG-14: {id:?} votes while its disk works"
+            );
         }
     }
 
@@ -200,5 +213,6 @@ impl World {
             assert!(up.tree == self.ghost.committed, "LIV-4: {id:?} has {} of {}", up.at, self.ghost.last());
         }
         assert_eq!(epochs.len(), 1, "one leader: {epochs:?}");
+        self.check_end_ensemble();
     }
 }

@@ -1,7 +1,7 @@
 //! One server's disk: what survives a crash, and the queue of what does not yet.
 
 use super::Rng;
-use ostler_model::Zxid;
+use ostler_model::{Ensemble, Zxid};
 use ostler_zab::{DiskDone, DiskOp, Epochs, Generation, History, Payload};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,6 +17,9 @@ pub struct Disk {
     pub snapshot: Txns,
     /// Behind it.
     pub log: Txns,
+    /// The files of the ensembles: in force, and only proposed.
+    pub ensemble: Option<Ensemble>,
+    pub next_ensemble: Option<Ensemble>,
     /// Asked for and not done.
     pub queue: VecDeque<(Generation, DiskOp, Option<Txns>)>,
 }
@@ -94,7 +97,17 @@ impl Disk {
                 DiskDone::Installed { zxid }
             }
             DiskOp::Fence => DiskDone::Fenced,
-            DiskOp::SaveConfig { .. } => DiskDone::ConfigSaved,
+            DiskOp::SaveConfig { ensemble, committed } => {
+                if committed {
+                    let known = self.ensemble.as_ref().map_or(0, Ensemble::version);
+                    assert!(ensemble.version() >= known, "INV-24: back to an older ensemble");
+                    self.ensemble = Some(*ensemble);
+                    self.next_ensemble = None;
+                } else {
+                    self.next_ensemble = Some(*ensemble);
+                }
+                DiskDone::ConfigSaved
+            }
         };
         Some((generation, done))
     }

@@ -39,7 +39,8 @@ impl World {
         match effect {
             Effect::Notify { to, notification } => {
                 self.check_vote(id, to, &notification);
-                self.mail.insert((id, to), notification);
+                let ensemble = self.up(id).ensemble.clone();
+                self.mail.insert((id, to), (notification, ensemble));
                 let delay = self.rng.between(0, 8);
                 self.later(delay, Action::Note { from: id, to });
             }
@@ -128,7 +129,7 @@ impl World {
                 assert!(up.serving.take().is_some(), "who does not serve cannot stop");
             }
             Effect::Resigned => self.later(3, Action::Stop { server: id, life }),
-            Effect::Activate { .. } => {}
+            Effect::Activate { ensemble } => self.check_activation(id, *ensemble),
             Effect::Trace(Trace::Syncing { with, .. }) => match with {
                 SyncKind::Diff => self.counts.diffs += 1,
                 SyncKind::Trunc => self.counts.truncs += 1,
@@ -168,7 +169,8 @@ impl World {
             let range = disk.log.range(Zxid(after.0 + 1)..=upto);
             let pairs: Vec<_> = range.map(|(zxid, payload)| (*zxid, payload.clone())).collect();
             for (zxid, payload) in pairs {
-                self.push(link, false, Item::Message(Message::Proposal { zxid, payload, reconfig: None }));
+                let reconfig = self.reconfig_of(zxid);
+                self.push(link, false, Item::Message(Message::Proposal { zxid, payload, reconfig }));
                 self.push(link, false, Item::Message(Message::Commit { zxid }));
             }
         }

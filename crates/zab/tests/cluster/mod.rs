@@ -8,6 +8,7 @@ pub mod checks;
 pub mod disk;
 pub mod effects;
 pub mod faults;
+pub mod reconfig;
 pub mod rng;
 pub mod run;
 pub mod server;
@@ -104,6 +105,7 @@ pub enum Action {
         life: u64,
     },
     Client,
+    Reconfigure,
     Fault,
     Heal,
 }
@@ -114,7 +116,7 @@ pub struct World {
     pub ensemble: Ensemble,
     pub servers: BTreeMap<ServerId, Server>,
     pub conns: BTreeMap<LinkId, Conn>,
-    pub mail: BTreeMap<(ServerId, ServerId), Notification>,
+    pub mail: BTreeMap<(ServerId, ServerId), (Notification, Ensemble)>,
     /// Nothing gets from the first to the second.
     pub cut: BTreeSet<(ServerId, ServerId)>,
     queue: BTreeMap<(u64, u64), Action>,
@@ -142,6 +144,8 @@ pub struct Counts {
     pub truncs: u64,
     pub snaps: u64,
     pub from_disk: u64,
+    pub reconfigs: u64,
+    pub activations: u64,
 }
 
 impl Counts {
@@ -156,6 +160,8 @@ impl Counts {
         self.truncs += other.truncs;
         self.snaps += other.snaps;
         self.from_disk += other.from_disk;
+        self.reconfigs += other.reconfigs;
+        self.activations += other.activations;
     }
 }
 
@@ -178,10 +184,12 @@ impl World {
     pub fn new(plan: &Plan) -> World {
         let mut rng = Rng::new(plan.seed);
         let ensemble = ensemble(plan.voters, plan.observers);
-        let servers = ensemble.members().iter().map(|member| {
-            let mut settings = run::settings(member.id, &mut rng);
+        let strangers = plan.strangers.unwrap_or(0);
+        let servers = (1..=plan.voters + plan.observers + strangers).map(ServerId).map(|id| {
+            let mut settings = run::settings(id, &mut rng);
             settings.quirks = plan.quirks;
-            (member.id, Server { disk: disk::Disk::default(), settings, up: None, life: 0 })
+            settings.reconfig_enabled = plan.strangers.is_some();
+            (id, Server { disk: disk::Disk::default(), settings, up: None, life: 0 })
         });
         let servers = servers.collect();
         let mut world = World {
@@ -210,6 +218,9 @@ impl World {
         }
         world.later(50, Action::Client);
         world.later(500, Action::Fault);
+        if plan.strangers.is_some() {
+            world.later(700, Action::Reconfigure);
+        }
         world.later(plan.faults_until_ms, Action::Heal);
         world
     }
@@ -281,6 +292,7 @@ impl World {
             Action::Boot { server } => self.boot(server),
             Action::Stop { server, life } if self.is_life(server, life) => self.crash(server),
             Action::Client => self.client(),
+            Action::Reconfigure => self.reconfigure(),
             Action::Fault => self.fault(),
             Action::Heal => self.heal(),
             // Of an older life.
@@ -329,12 +341,15 @@ impl World {
         if !self.reaches(from, to) {
             return;
         }
-        if let Some(mut notification) = self.mail.remove(&(from, to)) {
+        if let Some((mut notification, ensemble)) = self.mail.remove(&(from, to)) {
             if self.has_liars && self.now_ms < self.faults_until_ms && self.rng.chance(20) {
                 let voters: Vec<ServerId> = self.ensemble.voters().collect();
                 notification.vote.leader = *self.rng.pick(&voters);
                 notification.vote.peer_epoch += self.rng.below(2) as i64;
                 notification.vote.zxid.0 += self.rng.below(1 << 33) as i64;
+            }
+            if self.servers[&to].settings.reconfig_enabled {
+                self.step(to, Event::Gossip { ensemble: Box::new(ensemble) });
             }
             self.step(to, Event::Notified { from, notification });
         }
@@ -491,9 +506,13 @@ impl World {
         let up = self.servers[&id].up.as_ref()?;
         let status = up.zab.status();
         let zxid = status.next_zxid?;
+        self.propose_this(id, zxid, payload, None);
+        Some(zxid)
+    }
+
+    pub fn propose_this(&mut self, id: ServerId, zxid: Zxid, payload: Payload, reconfig: Option<Box<Ensemble>>) {
         self.ghost.proposed(zxid, &payload);
         self.counts.proposals += 1;
-        self.step(id, Event::Propose { zxid, payload, reconfig: None });
-        Some(zxid)
+        self.step(id, Event::Propose { zxid, payload, reconfig });
     }
 }

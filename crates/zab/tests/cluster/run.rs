@@ -15,6 +15,8 @@ pub struct Plan {
     /// Rules that all servers break.
     pub quirks: Quirks,
     pub log: bool,
+    /// Reconfigurations happen; so many servers wait outside for the first.
+    pub strangers: Option<i64>,
 }
 
 pub fn settings(me: ServerId, rng: &mut Rng) -> Settings {

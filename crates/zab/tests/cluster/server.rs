@@ -2,7 +2,7 @@
 
 use super::Rng;
 use super::disk::{Disk, Txns};
-use ostler_model::Zxid;
+use ostler_model::{Ensemble, Zxid};
 use ostler_zab::{Boot, Effect, Event, Generation, LinkId, Payload, ServingRole, Settings, Zab};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,15 +34,19 @@ pub struct Up {
     /// The epoch of the history with which the present role began.
     pub epoch_at_start: u32,
     pub barriers: BTreeMap<u64, Zxid>,
+    /// In force.
+    pub ensemble: Ensemble,
 }
 
 impl Server {
-    pub fn boot(&mut self, now_ms: u64, ensemble: &ostler_model::Ensemble, effects: &mut Vec<Effect>) {
+    pub fn boot(&mut self, now_ms: u64, ensemble: &Ensemble, effects: &mut Vec<Effect>) {
         let history = self.disk.recover();
         let (epochs, at) = (self.disk.epochs, history.last());
         assert!(at.epoch() <= epochs.current, "INV-5");
         let mut zab = Zab::new(self.settings.clone());
-        let boot = Boot { epochs, history, committed: ensemble.clone(), last_seen: ensemble.clone() };
+        let committed = self.disk.ensemble.as_ref().unwrap_or(ensemble).clone();
+        let last_seen = self.disk.next_ensemble.as_ref().unwrap_or(&committed).clone();
+        let boot = Boot { epochs, history, committed: committed.clone(), last_seen };
         zab.step(now_ms, Event::Boot(Box::new(boot)), effects);
         self.life += 1;
         self.up = Some(Up {
@@ -58,6 +62,7 @@ impl Server {
             tick_at: None,
             epoch_at_start: epochs.current,
             barriers: BTreeMap::new(),
+            ensemble: committed,
         });
     }
 
