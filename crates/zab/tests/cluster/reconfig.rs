@@ -2,7 +2,7 @@
 
 use super::{Action, World};
 use ostler_model::{Ensemble, Member, ServerId, Zxid};
-use ostler_zab::{Event, LearnerPhase, Payload, PeerState};
+use ostler_zab::{LearnerPhase, Payload, PeerState};
 use std::collections::BTreeSet;
 
 fn member(id: ServerId, role: &str, port: u64) -> Member {
