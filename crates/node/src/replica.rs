@@ -271,6 +271,12 @@ impl Replica {
         self.lanes.keys().copied().collect()
     }
 
+    /// Up to where transactions may be applied.
+    #[cfg(test)]
+    pub(crate) fn committed(&self) -> Zxid {
+        self.committed
+    }
+
     #[cfg(test)]
     pub(crate) fn set_last_proposed(&mut self, zxid: Zxid) {
         self.last_proposed = zxid;

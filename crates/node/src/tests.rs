@@ -11,6 +11,7 @@ mod ensemble;
 mod ephemerals;
 mod figures;
 mod garbage;
+mod learners;
 mod read_path;
 mod reads;
 mod sessions;

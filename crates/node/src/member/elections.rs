@@ -102,6 +102,11 @@ impl Member {
     pub(super) fn election_input(&mut self, parts: &Parts<'_>, link: LinkId) -> bool {
         loop {
             let Some(conn) = self.elections.get_mut(&link) else { return true };
+            if conn.ending {
+                // Closed by the transport rules: whatever came along with that is nobody's word any more.
+                conn.input.clear();
+                return true;
+            }
             let Some(server) = conn.server else {
                 match Handshake::decode(&conn.input) {
                     Ok(None) => return true,
@@ -170,5 +175,39 @@ fn own_state(state: election::PeerState) -> PeerState {
         election::PeerState::Following => PeerState::Following,
         election::PeerState::Leading => PeerState::Leading,
         election::PeerState::Observing => PeerState::Observing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NodeConfig, Now, Replica, Stream};
+    use ostler_model::Zxid;
+    use ostler_tree::{Tree, TreeConfig};
+    use ostler_zab::{Boot, Epochs, History, Settings};
+
+    #[test]
+    fn nothing_is_heard_of_a_connection_that_is_being_closed() {
+        let now = Now { mono_ms: 1_000, wall_ms: 1_000 };
+        let mut tree = Tree::new(TreeConfig { seed: 0, digest: true });
+        let mut replica = Replica::member(Arc::new(NodeConfig::default()), &tree, now);
+        let mut streams = vec![Stream::new()];
+        let mut parts = Parts { now, tree: &mut tree, replica: &mut replica, streams: &mut streams };
+        let text = "server.1=h:11:12:participant;13\nserver.2=h:21:22:participant;23\nversion=0";
+        let ensemble = Ensemble::parse(text).unwrap();
+        let history = History { trusted: true, ..History::default() };
+        let boot = Boot { epochs: Epochs::default(), history, committed: ensemble.clone(), last_seen: ensemble };
+        let mut member = Member::new(Settings::new(ServerId(2)), boot, 1 << 20, &mut parts);
+        let link = member.accepted(&mut parts, Port::Election);
+        let vote = Vote { leader: ServerId(1), zxid: Zxid::ZERO, peer_epoch: 0 };
+        let notification = Notification { state: PeerState::Looking, vote, round: 1, version: 2, config_version: 0 };
+        let mut bytes = Vec::new();
+        // The smaller id: it is hung up on, and dialled (E§2.3).
+        Handshake::Legacy { server: ServerId(1) }.encode(&mut bytes);
+        bytes.extend(member.notification_bytes(&notification));
+        member.elections.get_mut(&link).unwrap().input = bytes;
+        assert!(member.election_input(&parts, link));
+        assert!(member.elections[&link].ending && member.elections[&link].input.is_empty());
+        assert!(!member.events.iter().any(|event| matches!(event, Event::Notified { .. })), "{:?}", member.events);
     }
 }

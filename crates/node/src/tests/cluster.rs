@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-const PACKET_MAX: usize = 2 << 20;
+pub(super) const PACKET_MAX: usize = 2 << 20;
 
 /// What survives a crash.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +118,18 @@ impl Cluster {
             }
         }
         panic!("the cluster does not come to rest");
+    }
+
+    /// Lets things happen until this server has heard of a commit that it has not applied; returns its zxid.
+    pub(super) fn until_unapplied(&mut self, index: usize) -> Zxid {
+        for turn in 0..10_000 {
+            self.turn(turn % self.servers.len());
+            let Running { tree, replica, .. } = self.running(index);
+            if replica.committed() > tree.zxid() {
+                return replica.committed();
+            }
+        }
+        panic!("nothing is committed");
     }
 
     pub(super) fn advance(&mut self, ms: u64) {

@@ -148,3 +148,15 @@ fn alone_nobody_serves() {
     cluster.advance(3_000);
     assert!(cluster.leader().is_some(), "two of three serve again");
 }
+
+#[test]
+fn what_is_committed_when_a_role_ends_is_applied() {
+    let mut cluster = three();
+    let (conn, _) = cluster.attach(0, SessionId::NONE, 30_000);
+    cluster.send(0, conn, &[create(1, "/x", b"", 0)]);
+    let committed = cluster.until_unapplied(0);
+    assert!(cluster.is_serving(0));
+    cluster.crash(cluster.leader().unwrap());
+    assert!(!cluster.is_serving(0), "without its leader the role is over");
+    assert_eq!(cluster.zxid_and_digest(0).0, committed);
+}

@@ -144,6 +144,28 @@ fn an_unfinished_snapshot_has_no_name() {
 }
 
 #[test]
+fn a_snapshot_that_waits_for_its_name_is_not_overwritten_by_the_next_of_its_zxid() {
+    let mut model = Model::new(5, CONFIG);
+    for _ in 0..50 {
+        model.step();
+    }
+    let (disk, tree, format) = (disk(), model.tree(), SnapshotFormat::default());
+    let mut bytes = stream(tree, SnapshotFormat { digest_section: false, last_zxid_section: false, ..format });
+    // Without terminator and seal.
+    bytes.truncate(bytes.len() - 5 - 13);
+    let begin = |number| SnapshotFile::create_numbered(&disk, &dirs(), tree.zxid(), format, number).unwrap();
+    let mut first = begin(1);
+    first.write(&bytes).unwrap();
+    let first = first.seal(tree.zxid(), tree.digest()).unwrap();
+    let second = begin(2);
+    let path = first.path().to_owned();
+    first.publish().unwrap();
+    second.discard().unwrap();
+    assert_eq!(listing(&read(&disk, &path).unwrap().tree), listing(tree));
+    assert_eq!(disk.list(&dirs().snapshots()).unwrap().len(), 1, "nothing is left over");
+}
+
+#[test]
 fn the_quick_check_looks_at_the_right_end() {
     let disk = disk();
     for (name, bytes, good) in [
