@@ -313,6 +313,21 @@ fn an_orderly_stop_of_the_leader_hands_over() {
     until("it stops in order", || cluster.log(others[0]).contains(" stopped zxid=").then_some(()));
 }
 
+/// Written by each server when it begins to serve; clients find the ensemble there.
+#[test]
+fn every_member_shows_the_ensemble() {
+    let cluster = Cluster::start();
+    let line = |n: u16| {
+        let port = cluster.base + n - 1;
+        format!("server.{n}=127.0.0.1:{}:{}:participant\n", port + QUORUM, port + ELECTION)
+    };
+    let expected = format!("{}{}{}version=0", line(1), line(2), line(3));
+    for number in 1..=SERVERS {
+        let text = cluster.session(number).get("/zookeeper/config").unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), expected, "server {number}");
+    }
+}
+
 /// Everything but its configuration.
 fn wipe(folder: &Path) {
     std::fs::remove_dir_all(folder.join("version-2")).unwrap();
