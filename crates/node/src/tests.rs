@@ -14,6 +14,7 @@ mod garbage;
 mod learners;
 mod read_path;
 mod reads;
+mod reconfiguration;
 mod sessions;
 mod throttling;
 mod watching;

@@ -45,6 +45,7 @@ pub(super) struct Cluster {
     now: Now,
     ends: BTreeMap<End, End>,
     port: u16,
+    reconfigures: bool,
 }
 
 fn ensemble(servers: usize) -> Ensemble {
@@ -62,11 +63,19 @@ impl Cluster {
     pub(super) fn new(servers: usize) -> Cluster {
         let servers = (0..servers).map(|_| Server { disk: Disk::default(), running: None }).collect();
         let now = Now { mono_ms: 1_000_000, wall_ms: 1_000_000 };
-        Cluster { servers, now, ends: BTreeMap::new(), port: 1_024 }
+        Cluster { servers, now, ends: BTreeMap::new(), port: 1_024, reconfigures: false }
+    }
+
+    /// The same with `reconfigEnabled` and `skipACL`.
+    pub(super) fn reconfigured(servers: usize) -> Cluster {
+        Cluster { reconfigures: true, ..Cluster::new(servers) }
     }
 
     pub(super) fn start(&mut self, index: usize) {
-        let config = Arc::new(NodeConfig { server_id: index as u8 + 1, ..NodeConfig::default() });
+        let mut config = NodeConfig { server_id: index as u8 + 1, ..NodeConfig::default() };
+        config.policy.reconfig_enabled = self.reconfigures;
+        config.policy.skip_acl = self.reconfigures;
+        let config = Arc::new(config);
         let mut tree = Tree::new(TreeConfig { seed: 0, digest: true });
         let disk = &self.servers[index].disk;
         let mut history = History { trusted: true, ..History::default() };
@@ -77,10 +86,11 @@ impl Cluster {
         }
         let ensemble = ensemble(self.servers.len());
         let boot = Boot { epochs: disk.epochs, history, committed: ensemble.clone(), last_seen: ensemble };
+        let settings = Settings { reconfig_enabled: self.reconfigures, ..Settings::new(ServerId(index as i64 + 1)) };
         let mut replica = Replica::member(config.clone(), &tree, self.now);
         let mut streams = vec![Stream::new()];
         let mut parts = Parts { now: self.now, tree: &mut tree, replica: &mut replica, streams: &mut streams };
-        let member = Member::new(Settings::new(ServerId(index as i64 + 1)), boot, PACKET_MAX, &mut parts);
+        let member = Member::new(settings, boot, PACKET_MAX, &mut parts);
         let shard = Shard::member(config, 0);
         let received = BTreeMap::new();
         self.servers[index].running = Some(Running { tree, replica, shard, streams, member, received });
