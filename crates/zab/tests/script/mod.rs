@@ -108,6 +108,10 @@ impl Script {
                 stage.held.pipes.remove(&(id(from), id(to)));
             }
             ["pass", from, "->", to, "until", name] => return pass_until(stage, id(from), id(to), name),
+            ["purge", server, upto] => {
+                let base = zxid(upto);
+                stage.actors.get_mut(&id(server)).ok_or("it has no disk")?.disk.base = base;
+            }
             ["break", one, other] => {
                 let link = stage.conn_between(id(one), id(other)).ok_or("they are not connected")?;
                 stage.step(id(one), Event::LinkDown { link });
