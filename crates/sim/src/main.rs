@@ -6,8 +6,11 @@ use ostler_sim::mutants::Mutant;
 use ostler_sim::report::Tally;
 use ostler_sim::settings::Settings;
 use ostler_sim::world::World;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Simulates servers and clients under faults and checks everything they say.
@@ -38,55 +41,136 @@ struct Args {
     /// Run every mutant with its seed, each in a process of its own; fails if a check misses one.
     #[arg(long)]
     mutants: bool,
+    /// Run so many seeds at once, each in a thread of its own.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Do not stop at the first seed that fails; name all of them at the end.
+    #[arg(long)]
+    keep_going: bool,
     /// Print progress every so many seeds.
     #[arg(long, default_value_t = 100)]
     progress: u64,
 }
 
-/// The seed under way, for the message of a panic.
-static SEED: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// The seed under way in this thread, for the message of a panic.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What the threads that run seeds share.
+struct Work {
+    args: Args,
+    next: AtomicU64,
+    end: u64,
+    started: Instant,
+    progress: Mutex<Progress>,
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    total: Tally,
+    /// Threads at work.
+    busy: usize,
+    failed: BTreeMap<u64, String>,
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.mutants {
         return all_mutants();
     }
+    let (first, count) = args.seed.map_or((args.from, args.seeds), |seed| (seed, 1));
+    let jobs = if args.seed.is_some() { 1 } else { args.jobs.max(1) };
+    let work: &'static Work = Box::leak(Box::new(Work {
+        next: AtomicU64::new(first),
+        end: first + count,
+        started: Instant::now(),
+        progress: Mutex::default(),
+        idle: Condvar::new(),
+        args,
+    }));
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         hook(panic);
-        println!("seed {}: [assertion] {panic}", SEED.load(Ordering::SeqCst));
-        std::process::exit(1);
+        work.failed(SEED.get(), format!("[assertion] {panic}"));
+        if !work.args.keep_going {
+            std::process::exit(1);
+        }
+        // A panic would end the process (panic = "abort"): another thread takes over and this one stays where it is.
+        std::thread::spawn(|| work.seeds());
+        loop {
+            std::thread::park();
+        }
     }));
-    let (first, count) = args.seed.map_or((args.from, args.seeds), |seed| (seed, 1));
-    let started = Instant::now();
-    let mut total = Tally::default();
-    for seed in first..first + count {
-        SEED.store(seed, Ordering::SeqCst);
-        let (tally, hash) = match run(&args, seed) {
-            Ok(done) => done,
-            Err(words) => {
-                println!("seed {seed}: {words}");
-                println!("hint: ostler-sim --servers {} --seed {seed} --trace shows every event", args.servers);
-                return ExitCode::FAILURE;
-            }
-        };
-        if args.doublecheck {
-            let again = run(&args, seed).map(|(_, hash)| hash);
-            if again != Ok(hash) {
-                println!("seed {seed}: [determinism] the second run differs: {again:?}, the first {hash}");
-                return ExitCode::FAILURE;
+    work.progress().busy = jobs;
+    for _ in 0..jobs {
+        std::thread::spawn(|| work.seeds());
+    }
+    let mut progress = work.progress();
+    while progress.busy > 0 {
+        progress = work.idle.wait(progress).unwrap_or_else(PoisonError::into_inner);
+    }
+    println!("{}", progress.total.line(work.started.elapsed().as_secs_f64()));
+    if progress.failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("{} seeds failed: {:?}", progress.failed.len(), progress.failed.keys().collect::<Vec<_>>());
+    ExitCode::FAILURE
+}
+
+impl Work {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs seeds until there are none left.
+    fn seeds(&self) {
+        while let Some(seed) = self.take() {
+            SEED.set(seed);
+            match twice(&self.args, seed) {
+                Ok((tally, hash)) => self.passed(seed, &tally, hash),
+                Err(words) => self.failed(seed, words),
             }
         }
-        total.add(&tally);
-        if total.seeds.is_multiple_of(args.progress) && args.seed.is_none() {
-            eprintln!("{}", total.line(started.elapsed().as_secs_f64()));
+        self.progress().busy -= 1;
+        self.idle.notify_all();
+    }
+
+    fn take(&self) -> Option<u64> {
+        if !self.args.keep_going && !self.progress().failed.is_empty() {
+            return None;
         }
-        if args.seed.is_some() {
+        Some(self.next.fetch_add(1, Ordering::SeqCst)).filter(|seed| *seed < self.end)
+    }
+
+    fn passed(&self, seed: u64, tally: &Tally, hash: u64) {
+        let mut progress = self.progress();
+        progress.total.add(tally);
+        if self.args.seed.is_some() {
             println!("seed {seed}: trace hash {hash:016x}");
+        } else if progress.total.seeds.is_multiple_of(self.args.progress) {
+            eprintln!("{}", progress.total.line(self.started.elapsed().as_secs_f64()));
         }
     }
-    println!("{}", total.line(started.elapsed().as_secs_f64()));
-    ExitCode::SUCCESS
+
+    fn failed(&self, seed: u64, words: String) {
+        println!("seed {seed}: {words}");
+        println!("hint: ostler-sim --servers {} --seed {seed} --trace shows every event", self.args.servers);
+        self.progress().failed.insert(seed, words);
+    }
+}
+
+/// A seed, twice if it is asked for: both runs must be the same.
+fn twice(args: &Args, seed: u64) -> Result<(Tally, u64), String> {
+    let (tally, hash) = run(args, seed)?;
+    if args.doublecheck {
+        let again = run(args, seed).map(|(_, hash)| hash);
+        if again != Ok(hash) {
+            return Err(format!("[determinism] the second run differs: {again:?}, the first {hash}"));
+        }
+    }
+    Ok((tally, hash))
 }
 
 fn run(args: &Args, seed: u64) -> Result<(Tally, u64), String> {

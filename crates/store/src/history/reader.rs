@@ -1,5 +1,6 @@
 //! Reading a range of the log while the server goes on writing it: what a learner is sent from disk (ensemble.md section 7).
 
+use crate::files::snapshots;
 use crate::log::{Chain, Step};
 use crate::{DataDirs, Disk, StoreError};
 use ostler_model::Zxid;
@@ -24,6 +25,8 @@ pub struct HistoryReader<D: Disk> {
     chain: Chain<D>,
     after: Zxid,
     to: Zxid,
+    /// No log that was behind `after` has been purged.
+    whole: bool,
 }
 
 impl<D: Disk> HistoryReader<D> {
@@ -31,9 +34,12 @@ impl<D: Disk> HistoryReader<D> {
     /// `to` that of a record not below it. Payloads above `length_max` are refused.
     ///
     /// # Errors
-    /// The directory cannot be listed.
+    /// A directory cannot be listed.
     pub fn new(disk: &D, dirs: &DataDirs, after: Zxid, to: Zxid, length_max: usize) -> Result<Self, StoreError> {
-        Ok(HistoryReader { chain: Chain::new(disk, dirs, after, to, length_max)?, after, to })
+        // In this order: a snapshot that is there now proves that no log behind it was gone before.
+        let chain = Chain::new(disk, dirs, after, to, length_max)?;
+        let whole = nothing_is_purged(disk, dirs, after)?;
+        Ok(HistoryReader { chain, after, to, whole })
     }
 
     /// The next record; `None` behind the last of the range.
@@ -60,17 +66,23 @@ impl<D: Disk> HistoryReader<D> {
         Ok(Some(HistoryRecord { zxid, payload: self.chain.payload() }))
     }
 
-    /// The records skipped before the first one must end at `after`, unless there were none: then the caller knows what
-    /// precedes the log.
+    /// The records skipped before the first one must end at `after`. If there were none, numbers prove it only inside an
+    /// epoch: the records between may have been purged, all of them up to the beginning of an epoch.
     fn begins_right(&self, first: Zxid) -> bool {
         let after = self.after;
-        let consecutive = first.epoch() == after.epoch();
-        consecutive || after.counter() == 0 || self.chain.skipped().is_none_or(|skipped| skipped >= after)
+        first.epoch() == after.epoch() || self.chain.skipped().map_or(self.whole, |skipped| skipped >= after)
     }
 
     fn not_in_log(&self, why: String) -> StoreError {
         StoreError::NotInLog { after: self.after, to: self.to, why }
     }
+}
+
+/// True if no log behind `after` can have been purged. A purge keeps the logs behind the oldest snapshot that it leaves, and
+/// always leaves one (crate::purge).
+fn nothing_is_purged<D: Disk>(disk: &D, dirs: &DataDirs, after: Zxid) -> Result<bool, StoreError> {
+    let snapshots = snapshots(disk, dirs)?;
+    Ok(snapshots.iter().any(|(zxid, _)| *zxid == after) || snapshots.iter().all(|(zxid, _)| *zxid < after))
 }
 
 /// How many bytes the records in `(after, to]` take in the log, without preallocation and padding: for the rule of
@@ -202,6 +214,36 @@ mod tests {
             }
         }
         assert_eq!(read(&disk, Zxid::new(border[1].0.epoch(), 0), border[1].0).unwrap().len(), 1);
+    }
+
+    /// Found by the simulation: a learner was sent the history from the first log that was left, as if nothing had been
+    /// between its own last transaction and that.
+    #[test]
+    fn what_was_purged_is_not_skipped() {
+        let snapshot = |disk: &FaultyDisk, zxid: Zxid| {
+            disk.put(&dirs().snapshots().join(format!("snapshot.{:x}", zxid.0)), b"ZKSNxxxxxx\0\0\0\x01/");
+        };
+        let mut purged = 0;
+        for seed in 0..20 {
+            let (disk, model, log) = written(seed);
+            drop(log);
+            let zxids: Vec<Zxid> = model.history().iter().map(|(zxid, _)| *zxid).collect();
+            // Snapshots at the ends of epochs: then the logs that are left may begin with an epoch.
+            let ends = zxids.windows(2).filter(|pair| pair[0].epoch() != pair[1].epoch()).map(|pair| pair[0]);
+            let ends: Vec<Zxid> = ends.chain([model.last()]).collect();
+            ends.iter().for_each(|end| snapshot(&disk, *end));
+            purged += crate::purge(&disk, &dirs(), 3).unwrap().removed.len();
+            let oldest = ends[ends.len().saturating_sub(3)];
+            for after in [Zxid::ZERO].into_iter().chain(zxids.iter().copied()) {
+                let expected = model.history().iter().filter(|(zxid, _)| *zxid > after).cloned().collect::<Vec<_>>();
+                match read(&disk, after, model.last()) {
+                    Ok(records) => assert_eq!(records, expected, "seed {seed}: behind {after}"),
+                    Err(StoreError::NotInLog { .. }) => assert!(after < oldest, "seed {seed}: {after} is there"),
+                    Err(error) => panic!("seed {seed}: {error}"),
+                }
+            }
+        }
+        assert!(purged > 20, "{purged}");
     }
 
     #[test]
