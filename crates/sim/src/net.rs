@@ -327,6 +327,12 @@ impl Net {
         ends
     }
 
+    /// From now on bytes travel at least this fast, and no connection holds fewer of them.
+    pub fn calm_down(&mut self, delay_us: u64, buffer_bytes: usize) {
+        self.weather.delay_us = self.weather.delay_us.min(delay_us);
+        self.weather.buffer_bytes = self.weather.buffer_bytes.max(buffer_bytes);
+    }
+
     /// Blocks a direction.
     pub fn block(&mut self, from: Host, to: Host) {
         self.blocked.insert((from, to));

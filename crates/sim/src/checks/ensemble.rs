@@ -5,7 +5,7 @@
 
 use super::{Referee, Verdict, broken};
 use crate::model::State;
-use crate::server::Durable;
+use crate::server::{Durable, Found};
 use ostler_model::Zxid;
 use ostler_zab::{Epochs, Payload, Trace};
 use std::collections::BTreeMap;
@@ -215,13 +215,8 @@ impl Referee {
     }
 
     /// A member has recovered.
-    pub fn recovered_member(
-        &mut self,
-        server: usize,
-        last: Option<Zxid>,
-        epochs: Epochs,
-        hole: Option<&str>,
-    ) -> Verdict {
+    pub fn recovered_member(&mut self, server: usize, found: &Found) -> Verdict {
+        let Found { last, epochs, base, ref hole } = *found;
         self.members.serving[server] = false;
         let known = &mut self.members.known[server];
         let Some(last) = last else {
@@ -240,6 +235,8 @@ impl Referee {
             return Err(broken(CHECK, format!("INV-5: server {server} recovers {last} in {epochs:?}")));
         }
         known.records.retain(|at, ()| *at <= last);
+        // A tree that was installed just before the process died, too.
+        known.base = known.base.max(base);
         known.epochs = epochs;
         (known.upto, known.at_least) = (last, last);
         Ok(())

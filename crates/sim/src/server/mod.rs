@@ -22,6 +22,7 @@ use ostler_node::NodeConfig;
 use ostler_store::faulty::{Fault, FaultyDisk, Stop};
 use ostler_store::{DataDirs, StoreError, purge};
 use ostler_tree::Policy;
+pub use process::Found;
 use process::{Ground, Ordering, Process};
 use snapshots::{Snapshot, Step};
 use std::collections::BTreeMap;
@@ -208,7 +209,7 @@ impl Server {
         };
         let verdict = match found {
             None => referee.recovered_alone(self.index, process.tree(), &self.proposed),
-            Some(found) => referee.recovered_member(self.index, found.last, found.epochs, found.hole.as_deref()),
+            Some(found) => referee.recovered_member(self.index, &found),
         };
         if let Err(violation) = verdict {
             return Outcome::Broken(violation);

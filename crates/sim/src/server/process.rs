@@ -78,6 +78,8 @@ pub struct Found {
     pub last: Option<Zxid>,
     /// Its epoch files.
     pub epochs: Epochs,
+    /// Where the part of its history begins that is in the log.
+    pub base: Zxid,
     /// Why it does not trust its disk.
     pub hole: Option<String>,
 }
@@ -174,6 +176,7 @@ impl Process {
         let options = MemberOptions::new(ground.recovery());
         let state = recover_member(ground.disk, ground.dirs, &options, &mut |_| {})?;
         let history = history(&state);
+        let base = history.base;
         let MemberState { mut tree, last, epochs: files, hole, .. } = state;
         let saved = files.epochs();
         let epochs = Epochs { accepted: saved.accepted, current: saved.current };
@@ -190,7 +193,7 @@ impl Process {
         let transfers = Transfers::new(ground.disk.clone(), ground.dirs.clone(), ground.recovery());
         let ordering = Ordering::Member(Box::new(Peers::new(member, disk, transfers)));
         let process = Process { streams, ..ground.process(tree, replica, shards, ordering) };
-        Ok((process, Found { last, epochs, hole }))
+        Ok((process, Found { last, epochs, base, hole }))
     }
 
     /// Its state.
