@@ -11,6 +11,7 @@ pub mod checks;
 mod clients;
 mod clock;
 mod faults;
+mod frames;
 mod heap;
 mod judge;
 mod model;

@@ -6,6 +6,7 @@
 //! answers. A host without power answers nothing; a host without the process refuses. Buffers are bounded: a sender
 //! whose peer does not read is told to wait.
 
+use crate::frames::Frames;
 use crate::heap::Micros;
 use crate::rng::Dice;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -78,8 +79,9 @@ struct Side {
     host: Host,
     life: Life,
     fin: bool,
-    /// When bytes last arrived in the host's buffers, read by the process or not.
+    /// When a frame was last complete in the host's buffers, read by the process or not.
     heard_at: Micros,
+    frames: Frames,
 }
 
 #[derive(Debug)]
@@ -165,7 +167,7 @@ impl Net {
 
     /// Dials; watch [`Net::status`].
     pub fn dial(&mut self, now: Micros, from: Host, to: Host, port: Port) -> End {
-        let side = |host, life| Side { host, life, fin: false, heard_at: now };
+        let side = |host, life| Side { host, life, fin: false, heard_at: now, frames: Frames::default() };
         self.links.push(Link {
             port,
             sides: [side(from, Life::Opening), side(to, Life::Unborn)],
@@ -197,7 +199,7 @@ impl Net {
         }
     }
 
-    /// When bytes last reached this side's host.
+    /// When a whole frame last reached this side's host.
     pub fn heard_at(&self, end: End) -> Micros {
         self.links[end.link].sides[end.side].heard_at
     }
@@ -439,7 +441,9 @@ impl Net {
             }
             (Segment::Answer, Life::Opening) => side.life = Life::Open,
             (Segment::Data(bytes), Life::Open) => {
-                side.heard_at = now;
+                if side.frames.end_in(&bytes) {
+                    side.heard_at = now;
+                }
                 link.pipes[1 - end.side].inbox.extend(bytes);
             }
             (Segment::Fin, Life::Open) => side.fin = true,

@@ -1,5 +1,5 @@
-//! No session ends before its time (zab-invariants.md INV-39, rules.md 1.8): bytes of its connection that reached the
-//! server's machine count, whether the process has read them or not.
+//! No session ends before its time (zab-invariants.md INV-39, rules.md 1.8): requests of its connection that reached the
+//! server's machine whole count, whether the process has read them or not.
 
 use super::{Referee, Verdict, broken};
 use crate::clock::DRIFT_PER_MILLE;
@@ -9,7 +9,7 @@ use ostler_model::SessionId;
 const CHECK: &str = "expiry";
 
 impl Referee {
-    /// Bytes of a session's connection reached the machine of the server that holds it.
+    /// A request of a session's connection reached the machine of the server that holds it.
     pub fn heard_of(&mut self, session: SessionId, at: Micros) {
         let heard = self.heard.entry(session).or_default();
         *heard = (*heard).max(at);

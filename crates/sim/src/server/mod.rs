@@ -88,6 +88,8 @@ pub struct Server {
     pub turn_us: u64,
     /// The call of the disk at which the last injected fault lies.
     fault_at: u64,
+    /// Power went while the disk was writing its sectors in any order.
+    disorder: bool,
     dirs: DataDirs,
     /// Snapshots begun: each has an unfinished name of its own.
     snapshots_begun: u64,
@@ -123,6 +125,7 @@ impl Server {
             disk_us: settings.disk_us,
             turn_us: settings.turn_us,
             fault_at: 0,
+            disorder: false,
             snapshots_begun: 0,
             dirs: DataDirs::new("/data", settings.split_dirs.then(|| "/log".into())),
             dice,
@@ -198,7 +201,15 @@ impl Server {
         let clock = self.clock.now(now);
         let ground = Ground { disk: &self.disk, dirs: &self.dirs, settings: &self.settings, config, clock, now };
         let started = if self.settings.servers == 1 {
-            Process::alone(&ground).map(|process| (process, None))
+            let mut started = Process::alone(&ground, false);
+            if let Err(error) = &started
+                && self.disorder
+                && !self.disk.is_down()
+                && ground.is_disorder(error)
+            {
+                started = Process::alone(&ground, true);
+            }
+            started.map(|process| (process, None))
         } else {
             let me = self.settings.server_id(self.index);
             Process::member(&ground, me, &self.settings.ensemble()).map(|(process, found)| (process, Some(found)))
@@ -448,6 +459,7 @@ impl Server {
             Death::Killed => Stop::Kill,
             Death::PowerLost => self.dice.pick(&[Stop::PowerCut, Stop::PowerCutSectors]),
         };
+        self.disorder |= stop == Stop::PowerCutSectors;
         self.disk.restart(stop);
         match death {
             Death::Killed => net.process_died(now, self.host()),

@@ -128,6 +128,21 @@ impl Ground<'_> {
         RecoverOptions { format: self.settings.snapshot_format(), ..RecoverOptions::new(tree) }
     }
 
+    /// Whether a refusal is about a tail whose sectors the disk wrote in disorder. A server that stands alone leaves it to
+    /// its operator, who does what the hint says. That nothing acknowledged is lost is checked like always.
+    pub fn is_disorder(&self, error: &StoreError) -> bool {
+        match error {
+            StoreError::BytesBehindEnd { .. } => true,
+            // Recovery overlooks no wrong checksum: the file is cut by hand.
+            StoreError::Corrupt { file, offset, why, .. } if why.contains("checksum") => {
+                let bytes = self.disk.contents(file).expect("the file was just read");
+                self.disk.put(file, &bytes[..*offset as usize]);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn log_config(&self) -> LogConfig {
         LogConfig {
             preallocate_bytes: self.settings.preallocate_bytes,
@@ -160,9 +175,10 @@ impl Ground<'_> {
 
 impl Process {
     /// A server that stands alone recovers from the disk and is ready to serve.
-    pub fn alone(ground: &Ground<'_>) -> Result<Process, StoreError> {
+    pub fn alone(ground: &Ground<'_>, accept_gap: bool) -> Result<Process, StoreError> {
         ground.dirs.prepare(ground.disk, true)?;
-        let tree = recover(ground.disk, ground.dirs, &ground.recovery(), &mut |_| {})?.tree;
+        let options = RecoverOptions { accept_gap, ..ground.recovery() };
+        let tree = recover(ground.disk, ground.dirs, &options, &mut |_| {})?.tree;
         let config = &ground.config;
         let replica = Replica::new(config.clone(), &tree, ground.clock);
         let shards = (0..config.shards).map(|index| Shard::new(config.clone(), index, tree.zxid())).collect();
