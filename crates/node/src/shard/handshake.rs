@@ -122,7 +122,6 @@ impl Shard {
     /// The replica's answer to a handshake: a session, or none.
     pub(super) fn attached(&mut self, slot: usize, session: SessionId, timeout_ms: Option<i32>, created: bool) {
         let (now, handled) = (self.now, self.handled);
-        let tick_ms = self.config.tick_time_ms;
         let Shard { conns, pool, stats, sessions, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
         let away = conn.away.pop_front().expect("the handshake is away");
@@ -133,7 +132,8 @@ impl Shard {
                 conn.session = session;
                 conn.timeout_ms = timeout_ms;
                 conn.state = State::Open;
-                conn.next_touch_ms = next_touch_ms(now.mono_ms, timeout_ms, tick_ms);
+                // The replica counts from when it answered, perhaps a tick ago: the first request moves the session.
+                conn.next_touch_ms = 0;
                 sessions.insert(session, slot as u32);
                 ConnectResponse { timeout_ms, session, password: session_password(session), read_only }
             }

@@ -206,6 +206,7 @@ impl Shard {
         let class = class(header.op);
         if class == Class::Inline {
             self.received(slot, 0);
+            self.touch(slot, outbox);
             self.authenticate(slot, header, length);
             self.consume(slot, 4 + length);
             return Step::Ran;

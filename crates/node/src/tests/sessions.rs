@@ -108,6 +108,20 @@ fn a_silent_session_expires_without_a_message_and_a_pinging_one_does_not() {
     assert_eq!(harness.replica.stats().expired, 1);
 }
 
+/// Found by the simulation: a client that had just come back and proved who it is was taken for silent.
+#[test]
+fn a_client_that_says_who_it_is_was_heard() {
+    let mut harness = Harness::standard(1);
+    let (conn, session) = harness.session(0);
+    for _ in 0..20 {
+        harness.advance(1_000);
+        let reply = harness.one(conn, auth(-4, "digest", b"ann:secret"));
+        assert_eq!((reply.xid, reply.err), (-4, 0));
+    }
+    assert!(!harness.is_closed(conn));
+    assert_eq!(harness.tree.session_timeout_ms(session), Some(10_000));
+}
+
 #[test]
 fn expiry_comes_between_timeout_and_timeout_plus_tick() {
     let mut harness = Harness::standard(1);
@@ -324,4 +338,29 @@ fn requests_that_were_read_keep_the_session_alive_though_their_connection_broke(
     harness.shards[0].broken(conn);
     harness.advance(9_000);
     assert!(harness.tree.session_timeout_ms(session).is_some(), "it was heard of 9 of 10 seconds ago");
+}
+
+/// Found by the simulation: the shard took its own time for that of the answer, so that requests in its tick moved nothing.
+#[test]
+fn a_request_directly_behind_a_late_answer_to_the_handshake_counts() {
+    for offset_ms in (0..2_000).step_by(100) {
+        let mut harness = Harness::standard(1);
+        let (_, session) = harness.session(0);
+        harness.advance(offset_ms);
+        let conn = harness.open(0);
+        harness.send(conn, &handshake(session, session_password(session), 10_000, 0));
+        harness.turn(0);
+        harness.deliver(0, 10);
+        harness.jump(300);
+        harness.turn(0);
+        harness.flush(0);
+        assert_eq!(payloads(&harness.receive(conn)).len(), 1);
+        assert_eq!(harness.one(conn, ping()).xid, -2);
+        harness.shards[0].broken(conn);
+        harness.advance(9_900);
+        assert!(
+            harness.tree.session_timeout_ms(session).is_some(),
+            "{offset_ms}: it was heard of 9.9 of 10 seconds ago"
+        );
+    }
 }
