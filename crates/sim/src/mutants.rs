@@ -32,13 +32,13 @@ pub const ALL: &[Mutant] = &[
     mutant("commit-without-quorum", 3, 0, "ensemble", "INV-15: a leader commits at once"),
     mutant("leader-acks-unsynced", 3, 0, "ensemble", "INV-15: the leader counts itself before its own fsync"),
     mutant("learner-acks-unsynced", 3, 0, "ensemble", "INV-18: a learner acknowledges before its fsync"),
-    mutant("ack-before-sync", 3, 0, "writes", "BUG-7: NEWLEADER is acknowledged before the history is durable"),
+    mutant("ack-before-sync", 3, 4, "ensemble", "BUG-7: NEWLEADER is acknowledged before the history is durable"),
     mutant("epoch-before-history", 3, 9, "ensemble", "BUG-6: the current epoch is saved before the history is durable"),
     mutant("diff-unknown-zxid", 3, 0, "digest", "BUG-22: DIFF where TRUNC was due"),
     mutant("skip-ahead-check", 3, 0, "order", "INV-4: a leader does not look at the histories of voters"),
-    mutant("commit-out-of-order", 3, 8, "order", "INV-16: commits out of order"),
-    mutant("truncate-one-less", 3, 0, "digest", "BUG-2: TRUNC keeps the first transaction behind the point"),
-    mutant("skip-fence", 3, 1, "assertion", "BUG-14: a role ends without waiting for its log"),
+    mutant("commit-out-of-order", 3, 45, "fifo", "INV-16: commits out of order"),
+    mutant("truncate-one-less", 3, 18, "ensemble", "BUG-2: TRUNC keeps the first transaction behind the point"),
+    mutant("skip-fence", 3, 4, "assertion", "BUG-14: a role ends without waiting for its log"),
 ];
 
 /// The node's switch of this name.
