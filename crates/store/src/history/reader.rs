@@ -25,8 +25,8 @@ pub struct HistoryReader<D: Disk> {
     chain: Chain<D>,
     after: Zxid,
     to: Zxid,
-    /// No log that was behind `after` has been purged.
-    whole: bool,
+    disk: D,
+    dirs: DataDirs,
 }
 
 impl<D: Disk> HistoryReader<D> {
@@ -36,10 +36,8 @@ impl<D: Disk> HistoryReader<D> {
     /// # Errors
     /// A directory cannot be listed.
     pub fn new(disk: &D, dirs: &DataDirs, after: Zxid, to: Zxid, length_max: usize) -> Result<Self, StoreError> {
-        // In this order: a snapshot that is there now proves that no log behind it was gone before.
         let chain = Chain::new(disk, dirs, after, to, length_max)?;
-        let whole = nothing_is_purged(disk, dirs, after)?;
-        Ok(HistoryReader { chain, after, to, whole })
+        Ok(HistoryReader { chain, after, to, disk: disk.clone(), dirs: dirs.clone() })
     }
 
     /// The next record; `None` behind the last of the range.
@@ -52,7 +50,7 @@ impl<D: Disk> HistoryReader<D> {
         }
         let is_first = self.chain.last() == self.after;
         let zxid = match self.chain.advance() {
-            Ok(Step::Record(zxid)) if !is_first || self.begins_right(zxid) => zxid,
+            Ok(Step::Record(zxid)) if !is_first || self.begins_right(zxid)? => zxid,
             Ok(Step::Record(_)) => return Err(self.not_in_log(format!("there is no transaction {}", self.after))),
             Ok(Step::Beyond | Step::End) => return Err(self.not_in_log("the records end before".to_owned())),
             Err(StoreError::Gap { last, next, .. }) => {
@@ -68,9 +66,15 @@ impl<D: Disk> HistoryReader<D> {
 
     /// The records skipped before the first one must end at `after`. If there were none, numbers prove it only inside an
     /// epoch: the records between may have been purged, all of them up to the beginning of an epoch.
-    fn begins_right(&self, first: Zxid) -> bool {
-        let after = self.after;
-        first.epoch() == after.epoch() || self.chain.skipped().map_or(self.whole, |skipped| skipped >= after)
+    fn begins_right(&self, first: Zxid) -> Result<bool, StoreError> {
+        if first.epoch() == self.after.epoch() {
+            return Ok(true);
+        }
+        match self.chain.skipped() {
+            Some(skipped) => Ok(skipped >= self.after),
+            // The logs were listed before: a snapshot that is there now proves that none behind it was gone then.
+            None => nothing_is_purged(&self.disk, &self.dirs, self.after),
+        }
     }
 
     fn not_in_log(&self, why: String) -> StoreError {
