@@ -180,11 +180,14 @@ impl Tap {
 
     fn reply(&mut self, referee: &mut Referee, told: &mut Told, header: ReplyHeader, body: &[u8]) -> Verdict {
         let ReplyHeader { xid, zxid, err } = header;
-        let sent = self
-            .unanswered
-            .pop_front()
-            .filter(|sent| sent.xid == xid)
-            .ok_or_else(|| broken(CHECK, format!("INV-30: {} is sent reply {xid}, which is not due", self.who)))?;
+        let sent = match self.unanswered.pop_front() {
+            Some(sent) if sent.xid == xid => sent,
+            other => {
+                let due = other.map_or("nothing".to_owned(), |sent| format!("{} ({:?})", sent.xid, sent.op));
+                let what = format!("INV-30: {} is sent reply {xid} ({err}) at {zxid}, due was {due}", self.who);
+                return Err(broken(CHECK, what));
+            }
+        };
         told.hears(referee, &self.who, zxid)?;
         self.watches.reply(referee, &self.who, zxid, &self.ids)?;
         let request = decode_request(sent.op, &sent.body, usize::MAX).expect("the client's own bytes");

@@ -173,6 +173,14 @@ impl Shard {
         }
     }
 
+    /// Later input is not looked at; what ends the session or the role ends the connection.
+    fn ignore_the_rest(&mut self, slot: usize) {
+        let conn = self.conn_mut(slot);
+        if conn.state == State::Open {
+            conn.state = State::Ending;
+        }
+    }
+
     /// An answer of the replica that is no transaction.
     fn done(&mut self, done: Done) {
         assert_eq!(done.zxid, self.handled, "{:?}: an answer stands exactly behind what it saw", done.origin);
@@ -188,7 +196,9 @@ impl Shard {
             DoneBody::Local => {
                 self.run_local(slot, (away.op, away.xid), &away.body, done.zxid, away.received_ms);
             }
-            DoneBody::Dropped => {}
+            // The session is ending, or has gone elsewhere: nothing behind the request is answered either, or a reply
+            // would overtake one that never comes (INV-30).
+            DoneBody::Dropped => self.ignore_the_rest(slot),
             DoneBody::Undecodable => {
                 let before = self.conn(slot).output.len();
                 encode_error(self.output_of(slot), away.xid, done.zxid, Some(ErrorCode::MarshallingError));

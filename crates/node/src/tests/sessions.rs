@@ -322,6 +322,33 @@ fn what_comes_while_the_session_ends_is_dropped_in_its_place() {
     assert_eq!(harness.shards[0].stats().outstanding, 0);
 }
 
+/// Found by the simulation (three servers, seed 91): the answer to a ping overtook a write that was dropped.
+#[test]
+fn nothing_is_answered_behind_what_was_dropped() {
+    let mut harness = Harness::standard(1);
+    let (conn, _) = harness.session(0);
+    let turn = |harness: &mut Harness| {
+        harness.turn(0);
+        harness.deliver(0, 10);
+        harness.turn(0);
+    };
+    // The end of the session is proposed and waits for the disk.
+    for _ in 0..10 {
+        harness.jump(2_000);
+        harness.tick();
+        turn(&mut harness);
+    }
+    harness.send(conn, &create(1, "/late", b"", 0));
+    turn(&mut harness);
+    harness.send(conn, &[ping(), read(2, OpCode::GetData, "/", false)].concat());
+    turn(&mut harness);
+    harness.flush(0);
+    assert!(!harness.is_closed(conn), "the end is not durable yet");
+    assert_eq!(harness.receive(conn), b"");
+    harness.run();
+    assert!(harness.is_closed(conn) && harness.receive(conn).is_empty());
+}
+
 /// Found by the simulation: a request that waited for a credit did not count as a sign of life.
 #[test]
 fn requests_that_were_read_keep_the_session_alive_though_their_connection_broke() {
