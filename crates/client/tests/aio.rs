@@ -2,21 +2,13 @@
 //! and bounds. The same calls against the real binary and Apache: `interop/run client`.
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
+mod embedded;
+
+use embedded::{WAIT, connect, soon};
 use ostler_client::aio::{Client, CreateMode, Error, ErrorCode, EventType, Notice, Retry, SessionState};
 use ostler_test::{Cut, TestCluster, TestServer};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-const WAIT: Duration = Duration::from_secs(30);
-
-/// Fails instead of waiting for ever.
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(WAIT, what).await.expect("it happens in time")
-}
-
-async fn connect(server: &TestServer) -> Client {
-    soon(Client::connect(&server.address())).await.unwrap()
-}
 
 async fn reconnected(client: &Client) {
     let mut states = client.states();

@@ -1,23 +1,15 @@
 //! The recipes under contention, lost connections at every step and expired sessions.
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
+mod embedded;
+
+use embedded::{connect, soon};
 use ostler_client::aio::{Client, CreateMode, Error, ErrorCode};
 use ostler_client::recipes::Lock;
 use ostler_test::{Cut, TestServer};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-const WAIT: Duration = Duration::from_secs(30);
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(WAIT, what).await.expect("it happens in time")
-}
-
-async fn connect(server: &TestServer) -> Client {
-    soon(Client::connect(&server.address())).await.unwrap()
-}
 
 /// Waits until nobody stands in the queue.
 async fn until_empty(client: &Client, path: &str) {
