@@ -8,6 +8,7 @@ use crate::calls::Answer;
 use crate::chroot;
 use crate::effect::{Config, Effect, LinkId, RawReply, RequestError, RequestId, SessionState, SubmitError, WatchEvent};
 use crate::session::Session;
+use crate::texts;
 use ostler_model::{ErrorCode, OpCode, Request, SessionId};
 use ostler_wire::jute::DecodeError;
 use std::collections::{HashMap, VecDeque};
@@ -26,7 +27,7 @@ pub enum ClientError {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// No server took the session in time; the last cause in words.
-    #[error("no server took the session within {} ms: {last}\nhint: is a server running at this address?", .waited.as_millis())]
+    #[error("{}", texts::not_connected(*.waited, .last))]
     NotConnected {
         /// How long it was tried.
         waited: Duration,

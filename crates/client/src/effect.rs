@@ -1,6 +1,7 @@
 //! What goes into the session core and what comes out of it: settings, requests, effects, and the reasons of
 //! everything that can go wrong, in words.
 
+use crate::texts;
 use ostler_model::{EventType, OpCode, SessionId, Zxid};
 
 /// Bytes of paths in one setWatches packet, well below every server's frame limit.
@@ -113,7 +114,7 @@ pub struct WatchEvent {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RequestError {
     /// The connection was lost before the answer came.
-    #[error("the connection was lost before the answer ({why})\nhint: {}", if *.sent { "a write may have happened: read before you repeat it" } else { "it was not sent: it can be repeated" })]
+    #[error("{}", texts::loss(*.sent, .why))]
     ConnectionLoss {
         /// True if the request may have reached the server.
         sent: bool,
@@ -121,20 +122,16 @@ pub enum RequestError {
         why: Cause,
     },
     /// The server does not know the session any more; its ephemerals are gone.
-    #[error("the session has expired\nhint: open a new one; ephemeral nodes and watches have to be made again")]
+    #[error("{}", texts::EXPIRED)]
     SessionExpired,
     /// An auth packet was refused; the session is of no use any more.
-    #[error(
-        "the server refused the identity given with an auth packet\nhint: check scheme and credentials, then open a new session"
-    )]
+    #[error("{}", texts::AUTH_FAILED)]
     AuthFailed,
     /// The session was closed by its own side.
     #[error("the session is closed")]
     Closed,
     /// Only reads are possible at the server that this session has now.
-    #[error(
-        "the server can only be read while it has no quorum\nhint: wait until the session is connected again for writing"
-    )]
+    #[error("{}", texts::READ_ONLY)]
     ReadOnly,
 }
 

@@ -21,6 +21,7 @@ mod order;
 mod prepared;
 pub mod recipes;
 mod session;
+mod texts;
 mod watches;
 
 pub use address::{AddressError, Chroot, ConnectString, DEFAULT_PORT, Host};

@@ -2,6 +2,7 @@
 
 use crate::address::AddressError;
 use crate::effect::{Cause, RequestError};
+use crate::texts;
 use ostler_model::{ErrorCode, OpCode};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// No server took the session in time.
-    #[error("no server took the session within {} ms: {last}\nhint: is a server running at this address?", .waited.as_millis())]
+    #[error("{}", texts::not_connected(*.waited, .last))]
     NotConnected {
         /// How long it was tried.
         waited: Duration,
@@ -21,7 +22,7 @@ pub enum Error {
         last: String,
     },
     /// The connection was lost before the answer came. The session goes on with another server.
-    #[error("the connection was lost before the answer ({why})\nhint: {}", if *.sent { "a write may have happened: read before you repeat it" } else { "it was not sent: it can be repeated" })]
+    #[error("{}", texts::loss(*.sent, .why))]
     ConnectionLoss {
         /// True if the request may have reached a server.
         sent: bool,
@@ -29,12 +30,10 @@ pub enum Error {
         why: Cause,
     },
     /// The servers do not know the session any more; its ephemerals are gone.
-    #[error("the session has expired\nhint: open a new one; ephemeral nodes and watches have to be made again")]
+    #[error("{}", texts::EXPIRED)]
     SessionExpired,
     /// The server refused the identity of an auth packet, which ends the session.
-    #[error(
-        "the server refused the identity given with an auth packet\nhint: check scheme and credentials, then open a new session"
-    )]
+    #[error("{}", texts::AUTH_FAILED)]
     AuthFailed {
         /// True if the request may have reached a server before.
         sent: bool,
@@ -46,9 +45,7 @@ pub enum Error {
         sent: bool,
     },
     /// The server has no quorum and can only be read.
-    #[error(
-        "the server can only be read while it has no quorum\nhint: wait until the session is connected again for writing"
-    )]
+    #[error("{}", texts::READ_ONLY)]
     ReadOnly,
     /// The request is larger than servers take (`jute.maxbuffer`); it was not sent.
     #[error(
