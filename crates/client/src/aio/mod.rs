@@ -39,7 +39,7 @@ mod client;
 mod driver;
 mod error;
 mod listeners;
-mod mailbox;
+pub(crate) mod mailbox;
 mod multi;
 mod reads;
 mod retry;

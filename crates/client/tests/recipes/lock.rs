@@ -1,20 +1,13 @@
-//! The recipes under contention, lost connections at every step and expired sessions.
-#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+//! The lock under contention, lost connections at every step and expired sessions.
 
-mod embedded;
-
-use embedded::{connect, soon};
-use ostler_client::aio::{Client, CreateMode, Error, ErrorCode};
-use ostler_client::recipes::Lock;
+use crate::embedded::{connect, soon};
+use crate::until_empty;
+use ostler_client::aio::{CreateMode, Error, ErrorCode};
+use ostler_client::recipes::{Hold, Lock};
 use ostler_test::{Cut, TestServer};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Waits until nobody stands in the queue.
-async fn until_empty(client: &Client, path: &str) {
-    soon(async { while client.get_children(path).await.is_ok_and(|(names, _)| !names.is_empty()) {} }).await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn holders_never_overlap_and_tokens_grow() {
@@ -133,4 +126,42 @@ fn a_runtime_that_ends_with_a_lock_held_ends_the_session_only() {
     });
     drop(runtime);
     assert!(path.starts_with("/lock/_c_"));
+}
+
+#[tokio::test]
+async fn a_lock_whose_znode_is_deleted_is_lost_and_its_writes_are_refused() {
+    let server = TestServer::start();
+    let client = connect(&server).await;
+    let guard = soon(Lock::new(&client, "/lock").acquire()).await.unwrap();
+    let mut holds = guard.holds();
+    assert_eq!(soon(holds.next()).await, Some(Hold::Sure));
+    guard.fenced().create("/guarded", b"", CreateMode::Persistent).commit().await.unwrap();
+    client.delete(guard.path(), -1).await.unwrap();
+    assert_eq!(soon(holds.next()).await, Some(Hold::Lost));
+    let refused = guard.fenced().set_data("/guarded", b"late", -1).commit().await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::NoNode));
+    soon(guard.release()).await.unwrap();
+}
+
+/// Somebody who waits and whose znode is deleted stands at the end of the queue.
+#[tokio::test]
+async fn a_waiter_whose_znode_is_deleted_comes_again() {
+    let server = TestServer::start();
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    let held = soon(Lock::new(&first, "/lock").acquire()).await.unwrap();
+    let lock = Lock::new(&second, "/lock").named("second");
+    let waiting = tokio::spawn(async move { lock.acquire().await });
+    let lock = Lock::new(&first, "/lock");
+    let path = soon(async {
+        loop {
+            if let Some(other) = lock.participants().await.unwrap().into_iter().find(|one| one.name == "second") {
+                break other.path;
+            }
+        }
+    })
+    .await;
+    first.delete(&path, -1).await.unwrap();
+    soon(held.release()).await.unwrap();
+    let guard = soon(waiting).await.unwrap().unwrap();
+    assert_ne!(guard.path(), path);
 }
