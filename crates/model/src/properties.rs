@@ -81,6 +81,11 @@ fn natural_lines(text: &[char]) -> impl Iterator<Item = &[char]> {
     })
 }
 
+/// Java's `trim`, which Apache uses everywhere: everything up to the space is blank, nothing above it, whatever Unicode says.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}
+
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\x0c')
 }
@@ -104,8 +109,8 @@ fn entry(line: &[char], number: usize) -> Result<Entry, BadEscape> {
     if let Some('=' | ':') = rest.first() {
         rest = trim_start(&rest[1..]);
     }
-    let key = unescape(&line[..end], number)?.trim().to_owned();
-    let value = unescape(rest, number)?.trim().to_owned();
+    let key = trim(&unescape(&line[..end], number)?).to_owned();
+    let value = trim(&unescape(rest, number)?).to_owned();
     Ok(Entry { key, value, line: number })
 }
 
@@ -163,6 +168,14 @@ mod tests {
         assert_eq!(one("a::b"), ("a".into(), ":b".into()));
         assert_eq!(one("a"), ("a".into(), String::new()));
         assert_eq!(one("=b"), (String::new(), "b".into()));
+    }
+
+    #[test]
+    fn blank_is_what_java_takes_for_it() {
+        assert_eq!(trim("\0 \x1f a b\t\0"), "a b");
+        assert_eq!(trim("\u{a0}a\u{85}"), "\u{a0}a\u{85}");
+        assert_eq!(one("a=b\\u0001"), ("a".into(), "b".into()));
+        assert_eq!(one("a=b\u{a0}"), ("a".into(), "b\u{a0}".into()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Used by shards for their connections and by the replica for reads that stand behind a write.
 
 use crate::watches::Table;
+use ostler_model::properties::trim;
 use ostler_model::{AuthId, ErrorCode, OpCode, Request, SessionId, Text, Zxid, perms};
 use ostler_tree::{ChildCursor, EphemeralCursor, NodeRef, Policy, Tree};
 use ostler_wire::client::{FrameWriter, ReplyHeader, encode_error};
@@ -216,7 +217,7 @@ impl Reader<'_> {
 
 /// What getEphemerals asks for: paths that begin with this.
 pub(crate) fn ephemerals_prefix<'a>(prefix: &'a Text<'_>) -> &'a str {
-    prefix.as_deref().filter(|prefix| !matches!(prefix.trim(), "" | "/")).unwrap_or_default()
+    prefix.as_deref().filter(|prefix| !matches!(trim(prefix), "" | "/")).unwrap_or_default()
 }
 
 /// True for an operation that a multiRead executes.

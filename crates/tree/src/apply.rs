@@ -17,7 +17,7 @@ pub struct Change {
     pub path: Arc<str>,
     /// The node's ACL: who may hear of it. For a deleted node, the last one.
     pub acl: AclList,
-    /// The parent's ACL, for the event on the parent. The node's own for the root.
+    /// The parent's ACL, for the event on the parent. A change of data has none: there the node's own stands.
     pub parent_acl: AclList,
 }
 
@@ -217,7 +217,7 @@ fn set_data<S: Store>(
     store.quota_resized(path, length_before, length);
     if S::REPORTS_CHANGES {
         let acl = store.acl(node);
-        let parent_acl = store.parent_acl(node, path).unwrap_or_else(|| acl.clone());
+        let parent_acl = acl.clone();
         changes.push(Change { kind: ChangeKind::DataChanged, path: Arc::from(shown(path)), acl, parent_acl });
     }
     Ok(after.visible(length, store.num_children(node)))

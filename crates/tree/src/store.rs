@@ -4,7 +4,7 @@
 //! storage.md section 5 stand in `apply.rs`, once; a store only keeps what it is told. A store has no failures: `apply`
 //! asks before it changes something.
 
-use ostler_model::{AclList, SessionId, StoredStat, path};
+use ostler_model::{AclList, SessionId, StoredStat};
 
 /// A node about to be inserted.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +38,6 @@ pub trait Store {
     fn num_children(&self, node: Self::Node<'_>) -> usize;
     /// Its ACL.
     fn acl(&self, node: Self::Node<'_>) -> AclList;
-    /// The ACL of its parent; `None` for the root.
-    fn parent_acl(&self, _node: Self::Node<'_>, path: &str) -> Option<AclList> {
-        let (parent_path, _) = path::split(path)?;
-        Some(self.acl(self.find(parent_path)?))
-    }
     /// [`content_crc`](crate::content_crc) of its path and data. Asked for only with digests on.
     fn crc(&self, node: Self::Node<'_>, path: &str) -> u32;
 

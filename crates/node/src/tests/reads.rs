@@ -52,8 +52,12 @@ fn ephemerals_are_found_by_prefix() {
     }
     let mut ephemerals = |prefix| harness.must(conn, of_path(1, OpCode::GetEphemerals, prefix)).names();
     assert_eq!(ephemerals("/a"), ["/a/1", "/ab"]);
-    for all in ["", "/", " ", " / "] {
+    for all in ["", "/", " ", " / ", "\0\0", "\x1f/\t"] {
         assert_eq!(ephemerals(all), ["/a/1", "/ab", "/c"], "{all:?}");
+    }
+    // Blank in Unicode's eyes, but not in Apache's.
+    for none in ["\u{a0}", "\u{2028}", "\u{85}/"] {
+        assert!(ephemerals(none).is_empty(), "{none:?}");
     }
 }
 

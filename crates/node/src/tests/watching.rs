@@ -65,6 +65,46 @@ fn who_may_not_read_is_not_told_and_its_watch_is_spent() {
     assert_eq!(harness.one(other, of_path_and_int(3, OpCode::CheckWatches, "/", 5)).err, 0);
 }
 
+/// A pipeline: the writes are prepared before the first of them is in the tree.
+#[test]
+fn a_list_counts_for_the_writes_behind_it_and_only_at_its_own_node() {
+    let mut harness = Harness::standard(2);
+    let (owner, _) = harness.session(0);
+    let (other, _) = harness.session(1);
+    harness.must(owner, auth(-4, "digest", b"o:o"));
+    harness.must(owner, create(1, "/a", b"", 0));
+    harness.must(owner, create(2, "/a/b", b"", 0));
+    for path in ["/a", "/a/b"] {
+        harness.must(other, of_path_and_int(3, OpCode::AddWatch, path, 0));
+    }
+    let list = |xid, path, scheme| {
+        frame(xid, OpCode::SetAcl, |frame| {
+            frame.text(Some(path));
+            frame.int(1);
+            frame.acl_entry(31, Some(scheme), Some(if scheme == "world" { "anyone" } else { "" }));
+            frame.int(-1);
+        })
+    };
+    let replies = harness.ask(
+        owner,
+        &[
+            list(1, "/a", "auth"),
+            set(2, "/a/b", b"told: its own list is open"),
+            set(3, "/a", b"not told"),
+            create(4, "/a/c", b"", 0),
+            list(5, "/a/b", "auth"),
+            list(6, "/a", "world"),
+            set(7, "/a/b", b"not told"),
+            set(8, "/a", b"told"),
+            list(9, "/a", "auth"),
+        ],
+    );
+    assert!(replies.iter().all(|reply| reply.err == 0), "{replies:?}");
+    let zxid_of = |xid| replies.iter().find(|reply| reply.xid == xid).unwrap().zxid;
+    let told: Vec<_> = harness.replies(other).iter().map(|event| (event.zxid, event.event())).collect();
+    assert_eq!(told, [(zxid_of(2), (3, "/a/b".to_owned())), (zxid_of(8), (3, "/a".to_owned()))]);
+}
+
 #[test]
 fn add_check_and_remove_answer() {
     let mut harness = Harness::standard(1);

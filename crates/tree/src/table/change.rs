@@ -67,11 +67,6 @@ impl Store for Tree {
         self.node_ref(id).acl().clone()
     }
 
-    /// A node knows its parent: no look-up.
-    fn parent_acl(&self, id: NodeId, _path: &str) -> Option<AclList> {
-        (id != ROOT).then(|| self.acl(NodeId(self.slots.at(id).parent)))
-    }
-
     fn crc(&self, id: NodeId, path: &str) -> u32 {
         match self.slots.at(id).ext {
             NONE => content_crc(path, self.content(id).data),

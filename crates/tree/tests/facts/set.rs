@@ -111,3 +111,20 @@ fn reconfig() {
     server.policy.reconfig_enabled = false;
     assert_eq!(server.code(&request), -123);
 }
+
+#[test]
+fn the_lists_of_the_parent_are_nothing_to_set_data() {
+    let mut server = Server::new();
+    server.create(Create { acl: world(perms::WRITE | perms::READ), ..node("/wire/a") }).unwrap();
+    // The write is prepared while the parent's new list is still on its way into the tree.
+    let (first, close) = server.prepare(&set_acl("/wire", world(perms::ADMIN), -1));
+    let (second, write) = server.prepare(&set_data("/wire/a", Some(b"x"), -1));
+    assert_eq!(write.txn, Txn::SetData { path: "/wire/a".into(), data: Some(b"x".to_vec()), version: 1 });
+    let (third, open) = server.prepare(&set_acl("/wire", world(perms::ALL), -1));
+    server.apply(&first, &close);
+    let mut changes = Vec::new();
+    server.tree.apply(&second, &write.txn, &mut changes);
+    let told: Vec<_> = changes.iter().map(|change| (&*change.path, change.acl[0].perms)).collect();
+    assert_eq!(told, [("/wire/a", perms::WRITE | perms::READ)], "the node alone says who may hear of it");
+    server.apply(&third, &open);
+}

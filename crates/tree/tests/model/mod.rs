@@ -297,7 +297,7 @@ impl Model {
         if set.version != -1 && set.version != node.stat.version {
             return Err(-103);
         }
-        let (acl, parent_acl) = (node.acl.clone(), self.parent_acl(path));
+        let acl = node.acl.clone();
         let node = self.nodes.get_mut(path).unwrap();
         node.data = set.data.map(<[u8]>::to_vec);
         node.stat.version = node.stat.version.wrapping_add(1);
@@ -305,7 +305,8 @@ impl Model {
         node.stat.mtime = step.header.time_ms;
         let stat = self.stat(path).unwrap();
         self.count(path, 0, grown);
-        step.events.push((ChangeKind::DataChanged, path.to_owned(), acl, parent_acl));
+        // Only the node itself is told about: nobody asks for the parent's list.
+        step.events.push((ChangeKind::DataChanged, path.to_owned(), acl.clone(), acl));
         Ok(TxnResult::DataSet { stat })
     }
 

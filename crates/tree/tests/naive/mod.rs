@@ -190,10 +190,8 @@ impl Naive {
         node.data.clone_from(data);
         (node.stat.version, node.stat.mzxid, node.stat.mtime) = (version, header.zxid, header.time_ms);
         let (stat, acl, length) = (node.stat, node.acl.clone(), node.length());
-        let parent_acl = match key.rsplit_once('/') {
-            Some((parent, _)) => self.nodes[parent].acl.clone(),
-            None => acl.clone(),
-        };
+        // Only the node itself is told about: nobody asks for the parent's list.
+        let parent_acl = acl.clone();
         self.account(key, 0, length as i64 - before as i64);
         changes.push(Change { kind: ChangeKind::DataChanged, path: Arc::from(path), acl, parent_acl });
         Ok(stat.visible(length, self.children(key).len()))
