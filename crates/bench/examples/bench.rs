@@ -12,8 +12,7 @@ struct Line {
 
 fn main() -> ExitCode {
     let args = Line::parse().args;
-    match ostler_bench::run(&args) {
-        Ok(report) if args.json => println!("{}", report.json()),
+    match ostler_bench::output(&args) {
         Ok(report) => print!("{report}"),
         Err(error) => {
             eprintln!("{error}");

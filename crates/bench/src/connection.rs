@@ -1,14 +1,33 @@
 //! One connection of the load generator: a socket that never blocks, what waits to be written, what is unanswered.
 
+use crate::error::BenchError;
 use crate::frames::Frames;
-use crate::run::BenchError;
+use crate::kind::Kind;
 use mio::net::TcpStream;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 
 /// Length, xid, zxid and error code of a reply.
 const HEADER_BYTES: usize = 20;
+const EVENT_XID: i32 = -1;
+const PING_XID: i32 = -2;
 const PING: [u8; 12] = [0, 0, 0, 8, 0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11];
+
+/// A request that is not answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// When it was due (open loop) or sent, ns since the start of the run.
+    pub(crate) since_ns: u64,
+    pub(crate) kind: Kind,
+}
+
+/// What came from the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Heard {
+    Reply(Sent),
+    /// A watch fired.
+    Event,
+}
 
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
@@ -21,8 +40,7 @@ pub(crate) struct Connection {
     skip: usize,
     next_xid: i32,
     answered_xid: i32,
-    /// When each unanswered request was due (open loop) or sent, ns since the start of the run.
-    pub(crate) since_ns: VecDeque<u64>,
+    pub(crate) unanswered: VecDeque<Sent>,
     /// Due and not sent because the depth was reached: when they were due.
     pub(crate) overdue_ns: VecDeque<u64>,
 }
@@ -38,16 +56,17 @@ impl Connection {
             skip: 0,
             next_xid: 1,
             answered_xid: 1,
-            since_ns: VecDeque::new(),
+            unanswered: VecDeque::new(),
             overdue_ns: VecDeque::new(),
         }
     }
 
-    /// Adds a request to the output; `flush` sends it.
-    pub(crate) fn ask(&mut self, since_ns: u64) {
-        self.frames.append(&mut self.output, self.next_xid);
+    /// Adds a request to the output; `flush` sends it. False if there is nothing left to ask.
+    pub(crate) fn ask(&mut self, since_ns: u64) -> bool {
+        let Some(kind) = self.frames.append(&mut self.output, self.next_xid) else { return false };
         self.next_xid = following(self.next_xid);
-        self.since_ns.push_back(since_ns);
+        self.unanswered.push_back(Sent { since_ns, kind });
+        true
     }
 
     /// Keeps the session of an idle connection.
@@ -70,13 +89,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads all there is and calls `answered` with the since-time of each reply. `buffer` is scratch space.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], mut answered: impl FnMut(u64)) -> Result<(), BenchError> {
+    /// Reads all there is and tells it to `heard`. `buffer` is scratch space.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], mut heard: impl FnMut(Heard)) -> Result<(), BenchError> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Err(BenchError::Closed),
                 Ok(count) => {
-                    self.replies(&buffer[..count], &mut answered)?;
+                    self.replies(&buffer[..count], &mut heard)?;
                     // Edge-triggered, but a short read has emptied the socket: what comes later is a new edge.
                     if count < buffer.len() {
                         return Ok(());
@@ -89,7 +108,7 @@ impl Connection {
         }
     }
 
-    fn replies(&mut self, mut bytes: &[u8], answered: &mut impl FnMut(u64)) -> Result<(), BenchError> {
+    fn replies(&mut self, mut bytes: &[u8], heard: &mut impl FnMut(Heard)) -> Result<(), BenchError> {
         loop {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -100,7 +119,7 @@ impl Connection {
             if self.header.is_empty()
                 && let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>()
             {
-                self.reply(header, answered)?;
+                self.reply(header, heard)?;
                 bytes = rest;
                 continue;
             }
@@ -109,19 +128,23 @@ impl Connection {
             bytes = &bytes[missing..];
             if let Ok(header) = <[u8; HEADER_BYTES]>::try_from(&self.header[..]) {
                 self.header.clear();
-                self.reply(&header, answered)?;
+                self.reply(&header, heard)?;
             }
         }
     }
 
-    fn reply(&mut self, header: &[u8; HEADER_BYTES], answered: &mut impl FnMut(u64)) -> Result<(), BenchError> {
+    fn reply(&mut self, header: &[u8; HEADER_BYTES], heard: &mut impl FnMut(Heard)) -> Result<(), BenchError> {
         let int = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let (length, xid, err) = (int(0), int(4), int(16));
         self.skip = usize::try_from(length)
             .ok()
             .and_then(|length| (length + 4).checked_sub(HEADER_BYTES))
             .ok_or(BenchError::Malformed(length))?;
-        if xid == -2 {
+        if xid == PING_XID {
+            return Ok(());
+        }
+        if xid == EVENT_XID {
+            heard(Heard::Event);
             return Ok(());
         }
         if err != 0 {
@@ -131,7 +154,7 @@ impl Connection {
             return Err(BenchError::OutOfOrder { expected: self.answered_xid, got: xid });
         }
         self.answered_xid = following(xid);
-        answered(self.since_ns.pop_front().ok_or(BenchError::OutOfOrder { expected: 0, got: xid })?);
+        heard(Heard::Reply(self.unanswered.pop_front().ok_or(BenchError::OutOfOrder { expected: 0, got: xid })?));
         Ok(())
     }
 }

@@ -7,14 +7,42 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod compare;
 mod connection;
+mod cost;
+mod error;
 mod frames;
+mod hdr;
+mod kind;
+mod lister;
 mod load;
+mod meter;
 mod process;
+mod progress;
 mod report;
+mod requests;
 mod run;
 mod setup;
+mod traffic;
+mod visitors;
+mod watchers;
 
 pub use args::{Args, Workload};
+pub use compare::Comparison;
+pub use error::BenchError;
+pub use kind::{Kind, Mix};
 pub use report::{Latency, Report};
-pub use run::{BenchError, run};
+pub use run::run;
+
+/// Carries out what the options say, a single run or a comparison, and returns what to print.
+///
+/// # Errors
+/// As [`run`].
+pub fn output(args: &Args) -> Result<String, BenchError> {
+    Ok(match (&args.compare, args.json) {
+        (None, false) => run(args)?.to_string(),
+        (None, true) => format!("{}\n", run(args)?.json()),
+        (Some(_), false) => Comparison::run(args)?.to_string(),
+        (Some(_), true) => format!("{}\n", Comparison::run(args)?.json()),
+    })
+}

@@ -1,6 +1,7 @@
 //! What a run found, for people and for programs.
 
 use crate::args::Args;
+use crate::kind::Kind;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::fmt;
@@ -12,8 +13,10 @@ pub struct Latency {
     pub mean: f64,
     pub p50: f64,
     pub p90: f64,
+    pub p95: f64,
     pub p99: f64,
     pub p999: f64,
+    pub p9999: f64,
     pub max: f64,
 }
 
@@ -24,14 +27,17 @@ impl Latency {
             mean: histogram.mean() / 1e3,
             p50: at(0.5),
             p90: at(0.9),
+            p95: at(0.95),
             p99: at(0.99),
             p999: at(0.999),
+            p9999: at(0.9999),
             max: histogram.max() as f64 / 1e3,
         }
     }
 
     fn json(&self) -> Value {
-        json!({"mean": self.mean, "p50": self.p50, "p90": self.p90, "p99": self.p99, "p99.9": self.p999, "max": self.max})
+        json!({"mean": self.mean, "p50": self.p50, "p90": self.p90, "p95": self.p95, "p99": self.p99, "p99.9": self.p999,
+            "p99.99": self.p9999, "max": self.max})
     }
 }
 
@@ -42,10 +48,16 @@ pub struct Report {
     pub args: Args,
     /// Operations answered in the measured time.
     pub operations: u64,
+    /// Operations answered from the first to the last, warm-up and the end of the run among them.
+    pub all_operations: u64,
     /// The measured time, seconds.
     pub seconds: f64,
     /// From when a request was due (with a rate) or sent.
     pub latency: Latency,
+    /// The same for each kind of request, if there are several, with their number.
+    pub kinds: Vec<(Kind, u64, Latency)>,
+    /// All latencies, ns; none for fill and clear.
+    pub histogram: Option<Histogram<u64>>,
     /// CPU time of the server in the measured time, seconds, with --pid.
     pub server_cpu_seconds: Option<f64>,
     /// Resident memory of the server at the end, bytes, with --pid.
@@ -69,7 +81,13 @@ impl Report {
 
     /// The report as one JSON object.
     pub fn json(&self) -> Value {
+        let kind = |(kind, count, latency): &(Kind, u64, Latency)| {
+            (kind.name().to_owned(), json!({"operations": count, "latency_us": latency.json()}))
+        };
+        let kinds = (!self.kinds.is_empty()).then(|| self.kinds.iter().map(kind).collect::<serde_json::Map<_, _>>());
         json!({
+            "address": self.args.address,
+            "kinds": kinds,
             "workload": self.args.workload.name(),
             "clients": self.args.clients,
             "depth": self.args.depth,
@@ -115,6 +133,18 @@ impl fmt::Display for Report {
             "latency us   {:>12.0} p50   {:.0} p90   {:.0} p99   {:.0} p99.9   {:.0} max   {:.0} mean",
             latency.p50, latency.p90, latency.p99, latency.p999, latency.max, latency.mean
         )?;
+        for (kind, count, latency) in &self.kinds {
+            writeln!(
+                f,
+                "  {:<10} {count:>12} operations   {:.0} p50   {:.0} p90   {:.0} p99   {:.0} p99.9   {:.0} max",
+                kind.name(),
+                latency.p50,
+                latency.p90,
+                latency.p99,
+                latency.p999,
+                latency.max
+            )?;
+        }
         if let (Some(us), Some(rss)) = (self.server_us_per_operation(), self.server_rss_bytes) {
             let rss = rss as f64 / f64::from(1 << 20);
             writeln!(f, "server       {us:>12.2} us CPU per operation   {rss:.1} MiB resident")?;

@@ -1,8 +1,9 @@
 //! Nodes that a run needs, made and removed with the blocking client.
 
-use crate::args::Args;
-use crate::frames::{data, key_path};
-use crate::run::BenchError;
+use crate::args::{Args, Workload};
+use crate::error::BenchError;
+use crate::frames::{data, key_path, nodes_of, own_path, parent_path};
+use crate::kind::Kind;
 use ostler_client::{Client, CreateMode, RequestId};
 use ostler_model::{Delete, ErrorCode, Request, open_acl};
 use std::collections::VecDeque;
@@ -50,19 +51,49 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-/// Makes the root and the keys with their data.
-pub(crate) fn make_keys(args: &Args) -> Result<(), BenchError> {
+/// Makes the root and the nodes that the run needs, with their data.
+pub(crate) fn make_nodes(args: &Args) -> Result<(), BenchError> {
     let mut client = client(args)?;
     let (acl, data) = (open_acl(), data(args.size));
     let mut pipeline = Pipeline::new(&mut client, Some(ErrorCode::NodeExists));
-    pipeline.submit(&Request::Create(CreateMode::Persistent.request(&args.root, b"", &acl)))?;
-    for key in 0..args.keys {
-        let path = key_path(&args.root, key);
-        pipeline.submit(&Request::Create(CreateMode::Persistent.request(&path, &data, &acl)))?;
+    let mut make =
+        |path: &str, data: &[u8]| pipeline.submit(&Request::Create(CreateMode::Persistent.request(path, data, &acl)));
+    make(&args.root, b"")?;
+    let mix = args.mix();
+    let keys = match args.workload {
+        Workload::Session => 0,
+        Workload::Watch => 1,
+        // With creates only, as before, so that nodes are made beside others.
+        _ if [Kind::Get, Kind::Set, Kind::Multi, Kind::Create].into_iter().any(|kind| mix.has(kind)) => args.keys,
+        _ => 0,
+    };
+    for key in 0..keys {
+        make(&key_path(&args.root, key), &data)?;
+    }
+    if mix.has(Kind::Children) {
+        for parent in (0..args.keys).map(|key| parent_path(&args.root, key)) {
+            make(&parent, b"")?;
+            for child in 0..args.fan_out() {
+                make(&format!("{parent}/c{child:06}"), &data)?;
+            }
+        }
+    }
+    if args.workload == Workload::Delete {
+        for connection in 0..args.clients {
+            for number in 0..nodes_of(args, connection) {
+                make(&own_path(&args.root, connection, number), &data)?;
+            }
+        }
     }
     pipeline.drain(0)?;
     client.close();
     Ok(())
+}
+
+/// Whether a run leaves more than the nodes it has chosen from; then its root is cleared.
+pub(crate) fn leaves_much(args: &Args) -> bool {
+    let mix = args.mix();
+    mix.has(Kind::Create) || mix.has(Kind::Delete)
 }
 
 /// The fill workload: numbered nodes in the order of their numbers, so that parents come first. Returns their count.
@@ -71,13 +102,13 @@ pub(crate) fn fill(args: &Args) -> Result<u64, BenchError> {
     let (acl, data) = (open_acl(), data(args.size));
     let mut pipeline = Pipeline::new(&mut client, None);
     pipeline.submit(&Request::Create(CreateMode::Persistent.request(&args.root, b"", &acl)))?;
-    for number in 1..=args.nodes {
-        let path = fill_path(&args.root, args.fan_out, number);
+    for number in 1..=args.nodes() {
+        let path = fill_path(&args.root, args.fan_out(), number);
         pipeline.submit(&Request::Create(CreateMode::Persistent.request(&path, &data, &acl)))?;
     }
     pipeline.drain(0)?;
     client.close();
-    Ok(args.nodes as u64)
+    Ok(args.nodes() as u64)
 }
 
 /// Node 1 to `fan_out` are children of the root, the next ones children of node 1, and so on; 0 = all of the root.
