@@ -1,38 +1,30 @@
 //! What may come into the house from outside: licences, sources, versions, and a reason for each.
 //!
-//! The policy stands here, not in a file for a tool that everybody would have to build first. Security advisories need a
-//! database from the network and are no part of it: `cargo deny check advisories` or `cargo audit` looks at those.
+//! The lists stand in deny.toml: CI gives them to cargo-deny as well. This test needs nothing installed, and looks at what
+//! cargo-deny does not: checksums, the lock files beside the workspace, the reasons. Security advisories need a database from
+//! the network and are no part of either: `cargo deny check advisories`, by hand.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const LICENCES: &[&str] = &[
-    "Apache-2.0",
-    "MIT",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "ISC",
-    "Unicode-3.0",
-    "Zlib",
-    "CC0-1.0",
-    "Apache-2.0 WITH LLVM-exception",
-];
 const SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
-const BANNED: &[(&str, &str)] = &[
-    ("openssl", "rustls is the TLS library of this house"),
-    ("openssl-sys", "rustls is the TLS library of this house"),
-    ("native-tls", "rustls is the TLS library of this house"),
-];
-/// Crates that are there in more than one version, with the reason.
-const TWICE: &[(&str, &str)] =
-    &[("cpufeatures", "sha1 and sha2 0.10 use 0.2, proptest's random numbers 0.3 (tests only)")];
 /// Crates of their own beside the workspace, with a lock file each.
 const LOCK_FILES: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock", "bench/spikes/Cargo.lock", "interop/rust/Cargo.lock"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace").to_path_buf()
+}
+
+/// The strings of a list in deny.toml, or the values of `name` in a list of tables.
+fn listed(section: &str, key: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("deny.toml")).expect("deny.toml stands beside Cargo.toml");
+    let rest = text.split(&format!("\n[{section}]")).nth(1).unwrap_or_else(|| panic!("deny.toml has no [{section}]"));
+    let rest = rest.split("\n[").next().unwrap_or_default();
+    let list = rest.split(&format!("\n{key} = [")).nth(1).unwrap_or_else(|| panic!("[{section}] has no list {key}"));
+    let lines = list.lines().take_while(|line| *line != "]").map(str::trim).filter(|line| line.starts_with(['"', '{']));
+    lines.filter_map(|line| line.split('"').nth(1)).map(str::to_owned).collect()
 }
 
 fn report(rule: &str, broken: &[String]) {
@@ -60,18 +52,23 @@ fn is_ours(package: &Value) -> bool {
 }
 
 /// True if an SPDX expression can be met with licences of the list. OR binds weaker than AND; the old `A/B` is `A OR B`.
-fn is_allowed(expression: &str) -> bool {
+fn is_allowed(expression: &str, licences: &[String]) -> bool {
     let expression = expression.trim();
-    if LICENCES.contains(&expression) {
+    if licences.iter().any(|licence| licence == expression) {
         return true;
     }
     for (word, any) in [(" OR ", true), ("/", true), (" AND ", false)] {
         let parts = split_outside_brackets(expression, word);
         if parts.len() > 1 {
-            return if any { parts.into_iter().any(is_allowed) } else { parts.into_iter().all(is_allowed) };
+            let mut parts = parts.into_iter();
+            let allowed = |part| is_allowed(part, licences);
+            return if any { parts.any(allowed) } else { parts.all(allowed) };
         }
     }
-    expression.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).is_some_and(is_allowed)
+    expression
+        .strip_prefix('(')
+        .and_then(|inner| inner.strip_suffix(')'))
+        .is_some_and(|inner| is_allowed(inner, licences))
 }
 
 fn split_outside_brackets<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
@@ -93,13 +90,15 @@ fn split_outside_brackets<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
 
 #[test]
 fn licence_expressions() {
+    let licences = listed("licenses", "allow");
+    assert!(licences.len() > 5, "{licences:?}: is deny.toml still of the form read here?");
     for good in
         ["MIT", "MIT OR GPL-3.0", "GPL-2.0/MIT", "(MIT OR Apache-2.0) AND Unicode-3.0", "(GPL-2.0 AND MIT) OR Zlib"]
     {
-        assert!(is_allowed(good), "{good}");
+        assert!(is_allowed(good, &licences), "{good}");
     }
     for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "GPL-2.0 WITH LLVM-exception", "(MIT"] {
-        assert!(!is_allowed(bad), "{bad}");
+        assert!(!is_allowed(bad, &licences), "{bad}");
     }
 }
 
@@ -107,9 +106,10 @@ fn licence_expressions() {
 fn every_licence_is_one_we_accept() {
     let packages = packages();
     assert!(packages.len() > 50, "only {} packages: the list is not what it should be", packages.len());
+    let licences = listed("licenses", "allow");
     let broken: Vec<String> = packages
         .iter()
-        .filter(|package| !is_allowed(text(package, "license")))
+        .filter(|package| !is_allowed(text(package, "license"), &licences))
         .map(|package| format!("{} {}: {:?}", text(package, "name"), text(package, "version"), package["license"]))
         .collect();
     report("licences that are not in the list", &broken);
@@ -121,13 +121,13 @@ fn nothing_is_banned_or_there_twice_without_a_reason() {
     for package in packages() {
         versions.entry(text(&package, "name").to_owned()).or_default().insert(text(&package, "version").to_owned());
     }
-    let mut broken: Vec<String> = BANNED
-        .iter()
-        .filter(|(name, _)| versions.contains_key(*name))
-        .map(|(name, reason)| format!("{name} is banned: {reason}"))
-        .collect();
+    let (banned, twice) = (listed("bans", "deny"), listed("bans", "skip"));
+    assert!(banned.len() > 2, "{banned:?}: is deny.toml still of the form read here?");
+    let banned = banned.iter().filter(|name| versions.contains_key(*name));
+    let mut broken: Vec<String> =
+        banned.map(|name| format!("{name} is banned: the reason stands in deny.toml")).collect();
     for (name, versions) in &versions {
-        let allowed = TWICE.iter().any(|(twice, _)| twice == name);
+        let allowed = twice.contains(name);
         if versions.len() > 1 && !allowed {
             broken.push(format!("{name} is there as {versions:?}"));
         }
