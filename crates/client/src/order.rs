@@ -1,28 +1,7 @@
 //! In which order servers are tried: shuffled once from a seed, then round and round, so that many clients spread
 //! evenly and a server that was just lost is the last to be tried again.
 
-/// A small generator of numbers (splitmix64); its seed is an argument so that a run can be repeated.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 to `bound - 1`; 0 for bound 0. The bias of the remainder does not matter for servers and waits.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.next() % bound }
-    }
-}
+use ostler_model::Dice;
 
 /// The servers of a connection string, by index, in the order in which they are tried.
 #[derive(Clone, Debug)]
@@ -34,11 +13,9 @@ pub(crate) struct ServerOrder {
 
 impl ServerOrder {
     /// A random order of `count` servers (at least one).
-    pub(crate) fn new(count: usize, random: &mut Random) -> ServerOrder {
+    pub(crate) fn new(count: usize, random: &mut Dice) -> ServerOrder {
         let mut order: Vec<usize> = (0..count).collect();
-        for last in (1..count).rev() {
-            order.swap(last, random.below(last as u64 + 1) as usize);
-        }
+        random.shuffle(&mut order);
         ServerOrder { order, next: 0, tried_in_a_row: 0 }
     }
 
@@ -67,7 +44,7 @@ mod tests {
 
     #[test]
     fn every_server_is_tried_once_in_a_round() {
-        let mut order = ServerOrder::new(5, &mut Random::new(7));
+        let mut order = ServerOrder::new(5, &mut Dice::new(7));
         let mut round: Vec<usize> = (0..5).map(|_| order.take_next()).collect();
         assert!(order.all_failed());
         order.succeeded();
@@ -82,7 +59,7 @@ mod tests {
     fn seeds_spread_clients_over_servers() {
         let mut first = [0_u32; 3];
         for seed in 0..3_000 {
-            first[ServerOrder::new(3, &mut Random::new(seed)).take_next()] += 1;
+            first[ServerOrder::new(3, &mut Dice::new(seed)).take_next()] += 1;
         }
         assert!(first.iter().all(|&count| (850..1_150).contains(&count)), "{first:?}");
     }

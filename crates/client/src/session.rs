@@ -9,10 +9,10 @@
 use crate::effect::{
     Cause, Config, Effect, LinkId, RawReply, RequestError, RequestId, SessionState, SubmitError, WatchEvent,
 };
-use crate::order::{Random, ServerOrder};
+use crate::order::ServerOrder;
 use crate::prepared::Prepared;
 use crate::watches::{WatchIntent, Watches};
-use ostler_model::{EventType, OpCode, Request, SessionId, Zxid};
+use ostler_model::{Dice, EventType, OpCode, Request, SessionId, Zxid};
 use ostler_wire::client::{ConnectRequest, ConnectResponse, ReplyHeader};
 use ostler_wire::peer::{self, WatcherEvent};
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ pub const PING_INTERVAL_MAX_MS: u64 = 10_000;
 #[derive(Debug)]
 pub struct Session {
     config: Config,
-    random: Random,
+    random: Dice,
     order: ServerOrder,
     phase: Phase,
     links: u64,
@@ -109,7 +109,7 @@ struct Pending {
 impl Session {
     /// A session that starts to connect at once.
     pub fn new(now_ms: u64, config: Config) -> Session {
-        let mut random = Random::new(config.seed);
+        let mut random = Dice::new(config.seed);
         let order = ServerOrder::new(config.servers, &mut random);
         let mut session = Session {
             timeout_ms: u64::from(config.session_timeout_ms),

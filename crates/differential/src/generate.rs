@@ -2,7 +2,7 @@
 
 use crate::hazards;
 use crate::pools::{self, Raw};
-use crate::rng::Rng;
+use ostler_model::Dice;
 use ostler_model::OpCode;
 use ostler_wire::client::{FrameWriter, RequestHeader};
 
@@ -26,7 +26,7 @@ pub struct Made {
 #[derive(Debug)]
 pub struct Generator {
     /// All choices come from here.
-    pub rng: Rng,
+    pub rng: Dice,
     /// Nodes with generated names that exist or existed.
     pub extra: Vec<String>,
     /// The last zxid that Apache named.
@@ -102,13 +102,13 @@ const MULTI_OPS: [(u32, OpCode); 10] = [
 impl Generator {
     /// The generator of this seed.
     pub fn new(seed: u64) -> Generator {
-        Generator { rng: Rng::new(seed), extra: Vec::new(), zxid: 0, quotas: false, xid: 0 }
+        Generator { rng: Dice::new(seed), extra: Vec::new(), zxid: 0, quotas: false, xid: 0 }
     }
 
     /// Remembers a path with a generated name.
     pub fn learn(&mut self, path: String) {
         if self.extra.len() >= EXTRA_MAX {
-            let at = self.rng.below(EXTRA_MAX);
+            let at = self.rng.index(EXTRA_MAX);
             self.extra.swap_remove(at);
         }
         self.extra.push(path);
@@ -132,7 +132,7 @@ impl Generator {
 
     /// Appends one request, or a few that belong together.
     pub fn requests(&mut self, out: &mut Vec<Made>) {
-        match self.rng.below(1_000) {
+        match self.rng.index(1_000) {
             0..=19 if self.quotas => self.set_up_quota(out),
             20..=30 => self.fill(out),
             _ => loop {
@@ -162,14 +162,14 @@ impl Generator {
     /// Cuts the body, appends to it, or overwrites four bytes of it. Header and length prefix stay right.
     fn damage(&mut self, frame: &mut Vec<u8>) {
         const BODY: usize = 12;
-        match self.rng.below(3) {
+        match self.rng.index(3) {
             0 => {
-                let at = BODY + self.rng.below(frame.len() - BODY + 1);
+                let at = BODY + self.rng.index(frame.len() - BODY + 1);
                 frame.truncate(at);
             }
             1 => frame.extend_from_slice(b"\0\xffjunk"),
             _ => {
-                let at = BODY + self.rng.below(frame.len() - BODY + 1);
+                let at = BODY + self.rng.index(frame.len() - BODY + 1);
                 let int = self.rng.pick(&[-1, -2, 0, 1, 3, 100, 0x7fff_ffff, i32::MIN, 2_000_000]);
                 if let Some(place) = frame.get_mut(at..at + 4) {
                     place.copy_from_slice(&i32::to_be_bytes(int));
@@ -192,7 +192,7 @@ impl Generator {
             }
             OpCode::Delete | OpCode::Check => {
                 let path = if self.rng.percent(12) && !self.extra.is_empty() {
-                    let at = self.rng.below(self.extra.len());
+                    let at = self.rng.index(self.extra.len());
                     Some(self.extra.swap_remove(at).into_bytes())
                 } else {
                     self.path()
@@ -276,7 +276,7 @@ impl Generator {
     }
 
     fn set_data(&mut self, f: &mut FrameWriter<'_>) {
-        let (path, data) = match self.rng.below(40) {
+        let (path, data) = match self.rng.index(40) {
             0 if self.quotas => {
                 let path = format!("{}/zookeeper_limits", pools::quota(&mut self.rng));
                 (Some(path.into_bytes()), pools::limits(&mut self.rng))
@@ -294,12 +294,12 @@ impl Generator {
 
     fn multi_header(&mut self, f: &mut FrameWriter<'_>, op: i32) {
         // Only type and done are looked at.
-        let err = if self.rng.percent(5) { self.rng.next() as i32 } else { -1 };
+        let err = if self.rng.percent(5) { self.rng.number() as i32 } else { -1 };
         f.multi_header(op, false, err);
     }
 
     fn multi_end(&mut self, f: &mut FrameWriter<'_>) {
-        match self.rng.below(60) {
+        match self.rng.index(60) {
             0 => {}
             1 => f.multi_header(OpCode::Check.code(), true, 7),
             _ => f.multi_header(-1, true, -1),
@@ -320,7 +320,7 @@ impl Generator {
     }
 
     fn multi_read(&mut self, f: &mut FrameWriter<'_>) {
-        for _ in 0..self.rng.below(5) {
+        for _ in 0..self.rng.index(5) {
             let op = self.rng.weighted(&[
                 (40, OpCode::GetData),
                 (40, OpCode::GetChildren),
@@ -335,7 +335,7 @@ impl Generator {
     }
 
     fn set_watches(&mut self, op: OpCode, f: &mut FrameWriter<'_>) {
-        let back = self.rng.below(60) as i64;
+        let back = self.rng.index(60) as i64;
         f.long(self.rng.pick(&[self.zxid - back, self.zxid - back, self.zxid - 3, self.zxid, 0, -1, i64::MAX]));
         let lists = if op == OpCode::SetWatches { 3 } else { 5 };
         for _ in 0..lists {
@@ -426,7 +426,7 @@ impl Generator {
 
     /// One of the authentications that ordinary connections do.
     pub fn any_good_auth(&mut self) -> Made {
-        match self.rng.below(12) {
+        match self.rng.index(12) {
             0 | 1 => self.good_auth("ip", b""),
             2 => self.good_auth("digest", b"nocolon"),
             3 => self.good_auth("digest", b""),
@@ -441,7 +441,7 @@ impl Generator {
 
     /// A request after which the server closes the connection, with or without an answer.
     pub fn closing(&mut self) -> Made {
-        match self.rng.below(14) {
+        match self.rng.index(14) {
             0..=2 => {
                 let op = self.rng.pick(&[0, -1, 10, 13, 23, 99, 108, 9_999, i32::MIN, -9]);
                 self.frame(op, |_, f| f.raw(b"\0\0\0\x01/\0\0\0\0"))

@@ -15,7 +15,6 @@ mod hazards;
 mod logs;
 mod pools;
 mod report;
-mod rng;
 mod run;
 mod side;
 

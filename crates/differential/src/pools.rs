@@ -1,7 +1,7 @@
 //! The small world the requests are about: few enough names that requests meet, and everything that is on the edge
 //! of what is legal.
 
-use crate::rng::Rng;
+use ostler_model::Dice;
 use ostler_wire::client::FrameWriter;
 
 /// The subtree of most requests.
@@ -19,9 +19,9 @@ fn raw(text: &str) -> Raw {
 }
 
 /// A path below [`ROOT`], one to three parts of three names each: 39 nodes.
-pub fn node(rng: &mut Rng) -> String {
+pub fn node(rng: &mut Dice) -> String {
     let mut path = ROOT.to_owned();
-    for _ in 0..=rng.below(3) {
+    for _ in 0..=rng.index(3) {
         path.push('/');
         path.push_str(rng.pick(&["a", "b", "c"]));
     }
@@ -29,16 +29,16 @@ pub fn node(rng: &mut Rng) -> String {
 }
 
 /// The root of the quota nodes of one of the paths that have them.
-pub fn quota(rng: &mut Rng) -> String {
+pub fn quota(rng: &mut Dice) -> String {
     format!("/zookeeper/quota{}", rng.pick(&QUOTA_OF))
 }
 
 /// Mostly a node that may exist, else something special or malformed. `extra` are nodes with generated names; nodes of
 /// quotas only with `quotas`.
-pub fn path(rng: &mut Rng, extra: &[String], quotas: bool) -> Raw {
-    match rng.below(100) {
+pub fn path(rng: &mut Dice, extra: &[String], quotas: bool) -> Raw {
+    match rng.index(100) {
         0..=74 => raw(&node(rng)),
-        75..=80 if !extra.is_empty() => raw(&extra[rng.below(extra.len())]),
+        75..=80 if !extra.is_empty() => raw(&extra[rng.index(extra.len())]),
         75..=88 => raw(rng.pick(&[
             "/",
             "/d",
@@ -58,9 +58,9 @@ pub fn path(rng: &mut Rng, extra: &[String], quotas: bool) -> Raw {
     }
 }
 
-fn malformed_path(rng: &mut Rng) -> Raw {
+fn malformed_path(rng: &mut Dice) -> Raw {
     let parent = node(rng);
-    match rng.below(24) {
+    match rng.index(24) {
         0..=2 => None,
         3 => raw(&parent[1..]),
         4 | 5 => raw(&format!("{parent}/")),
@@ -86,38 +86,38 @@ fn malformed_path(rng: &mut Rng) -> Raw {
 }
 
 /// Data of a node: null, empty, small, and now and then large.
-pub fn data(rng: &mut Rng) -> Option<Vec<u8>> {
-    match rng.below(40) {
+pub fn data(rng: &mut Dice) -> Option<Vec<u8>> {
+    match rng.index(40) {
         0..=2 => None,
         3..=8 => Some(Vec::new()),
-        39 => Some(vec![b'L'; 1 + rng.below(4_000)]),
-        _ => Some(rng.next().to_be_bytes()[..1 + rng.below(8)].to_vec()),
+        39 => Some(vec![b'L'; 1 + rng.index(4_000)]),
+        _ => Some(rng.number().to_be_bytes()[..1 + rng.index(8)].to_vec()),
     }
 }
 
 /// Data of a `zookeeper_limits` node, seldom unparsable.
-pub fn limits(rng: &mut Rng) -> Option<Vec<u8>> {
-    let text = match rng.below(12) {
+pub fn limits(rng: &mut Dice) -> Option<Vec<u8>> {
+    let text = match rng.index(12) {
         0 => "count=-1,bytes=-1".to_owned(),
         1 => "count=2,bytes=5".to_owned(),
         2 => "count=9".to_owned(),
         3 => ";;count=3,,bytes=".to_owned(),
-        4 => format!("count=-1,bytes=-1=;byteHardLimit={}", rng.below(200)),
-        5 => format!("count=-1,bytes=-1=;byteHardLimit={};countHardLimit={}", rng.below(100), rng.below(12)),
+        4 => format!("count=-1,bytes=-1=;byteHardLimit={}", rng.index(200)),
+        5 => format!("count=-1,bytes=-1=;byteHardLimit={};countHardLimit={}", rng.index(100), rng.index(12)),
         6 => "countHardLimit=0".to_owned(),
         7 => "count=x".to_owned(),
-        _ => format!("count=-1,bytes=-1=;countHardLimit={}", rng.below(12)),
+        _ => format!("count=-1,bytes=-1=;countHardLimit={}", rng.index(12)),
     };
     Some(text.into_bytes())
 }
 
 /// Data of a `zookeeper_stats` node: always parsable, because Apache dies of others.
-pub fn stats(rng: &mut Rng) -> Option<Vec<u8>> {
-    Some(format!("count={},bytes={}", rng.below(10), rng.below(300)).into_bytes())
+pub fn stats(rng: &mut Dice) -> Option<Vec<u8>> {
+    Some(format!("count={},bytes={}", rng.index(10), rng.index(300)).into_bytes())
 }
 
 /// Expected versions: mostly any.
-pub fn version(rng: &mut Rng) -> i32 {
+pub fn version(rng: &mut Dice) -> i32 {
     rng.weighted(&[(60, -1), (18, 0), (8, 1), (4, 2), (4, -2), (3, i32::MAX), (3, i32::MIN)])
 }
 
@@ -127,8 +127,8 @@ pub const DIGEST_IDS: [&str; 2] = ["ann:7RJfAeIvrl4zdj6sS2fXrQHDvHM=", "bob:fyVm
 pub const CREDENTIALS: [&str; 2] = ["ann:secret", "bob:secret"];
 
 /// Appends a whole ACL vector, legal or not.
-pub fn put_acl(f: &mut FrameWriter<'_>, rng: &mut Rng) {
-    match rng.below(100) {
+pub fn put_acl(f: &mut FrameWriter<'_>, rng: &mut Dice) {
+    match rng.index(100) {
         0..=71 => put_entries(f, &[(31, Some("world"), Some("anyone"))]),
         72..=76 => {
             let perms = rng.pick(&[1, 3, 5, 15, 23, 27, 30, 0, 255, -1]);
@@ -141,7 +141,7 @@ pub fn put_acl(f: &mut FrameWriter<'_>, rng: &mut Rng) {
             put_entries(f, &[(31, Some("ip"), Some(rng.pick(&["10.0.0.0/8", "127.0.0.0/8", "0.0.0.0/0", "1.2.3.4"])))]);
         }
         87 => {
-            let twice = (rng.below(32) as i32, Some("world"), Some("anyone"));
+            let twice = (rng.index(32) as i32, Some("world"), Some("anyone"));
             put_entries(f, &[twice, (1, Some("digest"), Some(DIGEST_IDS[0])), twice, (16, Some("auth"), None)]);
         }
         88 | 89 => put_entries(f, &[]),

@@ -116,7 +116,7 @@ impl Run {
             return self.tidy();
         }
         let connection = self.generator.rng.pick(&CLIENTS);
-        match self.generator.rng.below(1_000) {
+        match self.generator.rng.index(1_000) {
             0..=939 if self.generator.quotas => self.one_by_one(connection),
             0..=899 => {
                 let batch = self.make_batch(true);
@@ -131,10 +131,10 @@ impl Run {
 
     fn make_batch(&mut self, inline: bool) -> Vec<Made> {
         let g = &mut self.generator;
-        let count = match g.rng.below(100) {
-            0..=29 => 1 + g.rng.below(8),
-            30..=69 => 8 + g.rng.below(56),
-            _ => 64 + g.rng.below(240),
+        let count = match g.rng.index(100) {
+            0..=29 => 1 + g.rng.index(8),
+            30..=69 => 8 + g.rng.index(56),
+            _ => 64 + g.rng.index(240),
         };
         let mut batch = Vec::with_capacity(count + 8);
         if inline && g.rng.percent(4) {
@@ -282,7 +282,7 @@ impl Run {
 
     /// A handshake out of the ordinary, on a connection of its own.
     fn visit(&mut self) -> Result<(), Failure> {
-        let kind = self.generator.rng.below(12);
+        let kind = self.generator.rng.index(12);
         let frame = |side: &Side| -> Vec<u8> {
             let session = side.session(0);
             let mut request = ConnectRequest {

@@ -2,7 +2,7 @@
 //!
 //! Ids and times ([`Zxid`], [`ServerId`], [`SessionId`]), znode paths ([`path`]), [`Stat`], ACLs ([`Acl`],
 //! [`AuthId`]), the requests of the client protocol ([`Request`]), the transactions of the log ([`Txn`]), the members
-//! of an ensemble ([`Ensemble`]) and the syntax of its configuration ([`properties`]), dates ([`date`]), Apache's error codes
+//! of an ensemble ([`Ensemble`]) and the syntax of its configuration ([`properties`]), dates ([`date`]), seeded choices ([`Dice`]), Apache's error codes
 //! ([`ErrorCode`]) and the bounds of everything ([`limits`]). Nothing here reads clocks or files.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod acl;
 pub mod date;
+mod dice;
 mod ensemble;
 mod error;
 mod event;
@@ -24,6 +25,7 @@ mod stat;
 mod txn;
 
 pub use acl::{Acl, AclList, AuthId, AuthIds, open_acl, perms, read_only_acl};
+pub use dice::Dice;
 pub use ensemble::{
     ClientAddress, Endpoint, Ensemble, EnsembleError, Host, Member, PeerAddress, Reconfig, ReconfigError, Role,
     version_of_file_name,

@@ -6,7 +6,6 @@ mod client;
 mod cluster;
 mod coming_and_going;
 mod connections;
-mod dice;
 mod ensemble;
 mod ephemerals;
 mod figures;

@@ -5,13 +5,13 @@ use crate::checks::reconnect::Armed;
 use crate::checks::{Referee, Verdict, Violation, broken};
 use crate::heap::Micros;
 use crate::net::{End, Host, Net, Port, Status};
-use crate::rng::Dice;
 use crate::settings::Settings;
 use crate::tap::{Counted, Tap, is_write, user};
 use crate::workload::{Ask, PARENTS, Workload};
 use ostler_client::{
     Cause, Config, CreateMode, Effect, LinkId, RawReply, RequestError, RequestId, Session, SessionState, WatchKind,
 };
+use ostler_model::Dice;
 use ostler_model::{AuthId, ErrorCode, EventType, OpCode, SessionId, WatcherType, open_acl};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What a server takes for the time: its own rate, its own start, and steps of its wall clock.
 
 use crate::heap::Micros;
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_node::Now;
 
 /// Clocks of servers are off by at most this many parts of a thousand; checks of durations allow for it.

@@ -1,8 +1,8 @@
 //! What goes wrong: at least twenty faults spread over the run, each with its end, then everything is healed.
 
 use crate::heap::Micros;
-use crate::rng::Dice;
 use crate::settings::Settings;
+use ostler_model::Dice;
 
 /// Something goes wrong, or ends.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -18,7 +18,6 @@ mod model;
 pub mod mutants;
 mod net;
 pub mod report;
-mod rng;
 mod server;
 pub mod settings;
 mod tap;

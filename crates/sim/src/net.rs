@@ -8,7 +8,7 @@
 
 use crate::frames::Frames;
 use crate::heap::Micros;
-use crate::rng::Dice;
+use ostler_model::Dice;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A machine.

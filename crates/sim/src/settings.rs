@@ -1,6 +1,6 @@
 //! What kind of world a seed makes: sizes, speeds and limits, small ones in half of the seeds so that every bound is met.
 
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::{Endpoint, Ensemble, Host, Member, PeerAddress, Role, ServerId};
 use ostler_store::{Compression, SnapshotFormat};
 

@@ -5,7 +5,7 @@ use crate::checks::fifo::Told;
 use crate::checks::reads::Read;
 use crate::checks::watches::WatchModel;
 use crate::checks::{Asked, Referee, Verdict, broken};
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::{AuthId, AuthIds, OpCode, SessionId, Zxid};
 use ostler_wire::client::{ConnectResponse, ReplyHeader, RequestHeader, decode_request};
 use ostler_wire::peer::{WatcherEvent, decode_reply};

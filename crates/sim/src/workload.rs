@@ -3,8 +3,8 @@
 //!
 //! Few paths and many clients, so that they meet; every value is unique, so that a lost or doubled write shows.
 
-use crate::rng::Dice;
 use ostler_client::CreateMode;
+use ostler_model::Dice;
 use ostler_model::{
     Acl, CheckVersion, Delete, MultiOp, Request, SetAcl, SetData, WatcherType, WireAcl, open_acl, perms,
 };

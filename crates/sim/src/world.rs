@@ -12,10 +12,10 @@ use crate::faults::{Fault, schedule};
 use crate::heap::{Heap, Micros};
 use crate::net::{Net, Weather};
 use crate::report::Tally;
-use crate::rng::Dice;
 use crate::server::{Death, Later, Outcome, Server};
 use crate::settings::Settings;
 use crate::workload::Ask;
+use ostler_model::Dice;
 use ostler_store::faulty;
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@
 //! Writes are kept as a list since the last sync of their file, names as a list since the last sync of their directory;
 //! a power cut applies an arbitrary part of these lists to what is durable and forgets the rest.
 
-pub use crate::rng::Rng;
 use crate::{Disk, DiskFile, Entry};
+pub use ostler_model::Dice;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub struct FaultyFile {
 
 #[derive(Debug)]
 struct State {
-    rng: Rng,
+    rng: Dice,
     calls: u64,
     plan: Option<(u64, Fault)>,
     down: bool,
@@ -100,7 +100,7 @@ impl FaultyDisk {
     /// An empty disk that does not fail yet.
     pub fn new(seed: u64) -> FaultyDisk {
         FaultyDisk(Arc::new(Mutex::new(State {
-            rng: Rng::new(seed),
+            rng: Dice::new(seed),
             calls: 0,
             plan: None,
             down: false,
@@ -426,7 +426,7 @@ impl Inode {
         self.pending.push(write);
     }
 
-    fn lose_power(&mut self, rng: &mut Rng, stop: Stop) {
+    fn lose_power(&mut self, rng: &mut Dice, stop: Stop) {
         let pending = std::mem::take(&mut self.pending);
         match (stop, rng.below(4)) {
             (_, 0) => {}
@@ -440,7 +440,7 @@ impl Inode {
     }
 
     /// Some of the writes in order, the last of them cut at a byte.
-    fn keep_prefix(&mut self, pending: &[Write], rng: &mut Rng) {
+    fn keep_prefix(&mut self, pending: &[Write], rng: &mut Dice) {
         let whole = rng.below(pending.len() as u64 + 1) as usize;
         pending[..whole].iter().for_each(|write| write.apply(&mut self.durable));
         if let Some(Write::Bytes(offset, bytes)) = pending.get(whole) {
@@ -467,7 +467,7 @@ impl Write {
     }
 
     /// Each sector survives or not, on its own.
-    fn apply_sectors(&self, content: &mut Vec<u8>, rng: &mut Rng) {
+    fn apply_sectors(&self, content: &mut Vec<u8>, rng: &mut Dice) {
         let Write::Bytes(offset, bytes) = self else {
             if rng.below(2) == 1 {
                 self.apply(content);
@@ -488,7 +488,7 @@ impl Write {
 
 impl Dir {
     /// All, none, or any subset of the pending names, in order.
-    fn lose_power(&mut self, rng: &mut Rng) {
+    fn lose_power(&mut self, rng: &mut Dice) {
         let mode = rng.below(4);
         for name in std::mem::take(&mut self.pending) {
             if mode == 1 || (mode > 1 && rng.below(2) == 1) {

@@ -23,7 +23,6 @@ mod member;
 mod names;
 mod purge;
 mod recover;
-mod rng;
 mod snapshot;
 #[cfg(test)]
 mod testing;

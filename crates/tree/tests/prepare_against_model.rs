@@ -2,9 +2,9 @@
 
 mod model;
 
-use model::requests::{self, Dice, SESSIONS};
+use model::requests::{self, SESSIONS};
 use model::{Event, Model, Settings, compare};
-use ostler_model::{AuthId, CreateOp, CreateTxn, Request, SessionId, Txn, TxnHeader, Zxid, open_acl};
+use ostler_model::{AuthId, CreateOp, CreateTxn, Dice, Request, SessionId, Txn, TxnHeader, Zxid, open_acl};
 use ostler_tree::{Caller, Overlay, Policy, Prepared, Tree, TreeConfig, TxnResult};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -49,8 +49,8 @@ impl Case {
             ..Policy::default()
         };
         let mut case = Case {
-            tree: Tree::new(TreeConfig { seed: dice.next(), digest: true }),
-            overlay: Overlay::new(dice.next()),
+            tree: Tree::new(TreeConfig { seed: dice.number(), digest: true }),
+            overlay: Overlay::new(dice.number()),
             policy,
             model: Model::new(settings),
             committed: Model::new(settings),
@@ -157,9 +157,9 @@ proptest! {
     /// Each transaction is applied before the next request comes.
     #[test]
     fn at_once(seed: u64, steps in prop::collection::vec(any::<u64>(), 1..150)) {
-        let mut case = Case::new(&mut Dice(seed));
+        let mut case = Case::new(&mut Dice::new(seed));
         for step in steps {
-            let mut dice = Dice(step);
+            let mut dice = Dice::new(step);
             case.step(&mut dice);
             case.check_view();
             case.apply_all();
@@ -171,10 +171,10 @@ proptest! {
     /// shows the tree as it will be.
     #[test]
     fn pipelined(seed: u64, steps in prop::collection::vec(any::<u64>(), 1..150)) {
-        let mut case = Case::new(&mut Dice(seed));
-        let lag = Dice(seed).below(30);
+        let mut case = Case::new(&mut Dice::new(seed));
+        let lag = Dice::new(seed).below(30);
         for step in steps {
-            let mut dice = Dice(step);
+            let mut dice = Dice::new(step);
             case.step(&mut dice);
             case.check_view();
             if dice.below(lag + 1) == 0 {
@@ -195,9 +195,9 @@ fn the_generator_asks_for_good_and_bad() {
     let (mut good, mut bad, mut multis, mut failed_multis) = (0, 0, 0, 0);
     let mut codes = std::collections::BTreeSet::new();
     for seed in 0..20 {
-        let mut case = Case::new(&mut Dice(seed));
+        let mut case = Case::new(&mut Dice::new(seed));
         for step in 0..150 {
-            case.step(&mut Dice(seed * 1_000 + step));
+            case.step(&mut Dice::new(seed * 1_000 + step));
             match &case.pending.back().expect("just asked").result {
                 TxnResult::Error(code) => {
                     bad += 1;

@@ -5,9 +5,9 @@
 //! agree; a session's ephemerals live exactly as long as the session.
 
 use super::client::{close, create, handshake, of_path_and_int, ping, read, set};
-use super::dice::Dice;
 use crate::harness::Harness;
 use crate::{ConnId, NodeConfig};
+use ostler_model::Dice;
 use ostler_model::{OpCode, SessionId, Zxid, session_password};
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ struct World {
 impl World {
     fn new(seed: u64) -> World {
         let mut dice = Dice::new(seed);
-        let shards = 1 + dice.roll(3);
+        let shards = 1 + dice.index(3);
         let config = NodeConfig {
             shards,
-            outstanding_max: shards * (1 + dice.roll(8)),
-            stream_items_per_turn_max: 1 + dice.roll(4),
-            stream_batches_max: 1 + dice.roll(4),
+            outstanding_max: shards * (1 + dice.index(8)),
+            stream_items_per_turn_max: 1 + dice.index(4),
+            stream_batches_max: 1 + dice.index(4),
             connections_per_address_max: 0,
             seed,
             ..NodeConfig::default()
@@ -36,20 +36,20 @@ impl World {
 
     fn a_session(&mut self) -> SessionId {
         let known: Vec<SessionId> = self.harness.tree.sessions().map(|(session, _)| session).collect();
-        match self.dice.roll(3) {
+        match self.dice.index(3) {
             0 => SessionId::NONE,
             _ if known.is_empty() => SessionId(99),
-            _ => known[self.dice.roll(known.len())],
+            _ => known[self.dice.index(known.len())],
         }
     }
 
     fn requests(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for _ in 0..self.dice.roll(12) {
+        for _ in 0..self.dice.index(12) {
             self.made += 1;
-            let path = format!("/n{}", self.dice.roll(30));
+            let path = format!("/n{}", self.dice.index(30));
             let xid = self.made as i32;
-            bytes.extend(match self.dice.roll(12) {
+            bytes.extend(match self.dice.index(12) {
                 0..=2 => create(xid, &path, b"", 1),
                 3 => create(xid, &path, b"", 0),
                 4 => set(xid, &path, b"x"),
@@ -64,12 +64,12 @@ impl World {
     }
 
     fn connect(&mut self) {
-        let shard = self.dice.roll(self.harness.shards.len());
+        let shard = self.dice.index(self.harness.shards.len());
         let session = self.a_session();
-        let password = if self.dice.roll(6) == 0 { [9; 16] } else { session_password(session) };
+        let password = if self.dice.index(6) == 0 { [9; 16] } else { session_password(session) };
         let conn = self.harness.open(shard);
         let mut bytes = handshake(session, password, 4_000, 0);
-        if self.dice.roll(2) == 0 {
+        if self.dice.index(2) == 0 {
             bytes.extend(self.requests());
         }
         self.harness.send(conn, &bytes);
@@ -77,22 +77,22 @@ impl World {
     }
 
     fn step(&mut self) {
-        let shard = self.dice.roll(self.harness.shards.len());
-        let conn = if self.open.is_empty() { None } else { Some(self.open[self.dice.roll(self.open.len())]) };
-        match (self.dice.roll(20), conn) {
+        let shard = self.dice.index(self.harness.shards.len());
+        let conn = if self.open.is_empty() { None } else { Some(self.open[self.dice.index(self.open.len())]) };
+        match (self.dice.index(20), conn) {
             (0..=1, _) => self.connect(),
             (2..=5, Some(conn)) => {
                 let bytes = self.requests();
-                let cut = self.dice.roll(bytes.len() + 1);
+                let cut = self.dice.index(bytes.len() + 1);
                 self.harness.send(conn, &bytes[..cut]);
-                if self.dice.roll(4) > 0 {
+                if self.dice.index(4) > 0 {
                     self.harness.send(conn, &bytes[cut..]);
                 }
             }
-            (6, Some(conn)) if self.dice.roll(3) == 0 => self.harness.hang_up(conn),
-            (7, Some(conn)) if self.dice.roll(3) == 0 => self.harness.shards[conn.shard()].broken(conn),
+            (6, Some(conn)) if self.dice.index(3) == 0 => self.harness.hang_up(conn),
+            (7, Some(conn)) if self.dice.index(3) == 0 => self.harness.shards[conn.shard()].broken(conn),
             (8, _) => {
-                let ms = self.dice.roll(1_500) as u64;
+                let ms = self.dice.index(1_500) as u64;
                 self.harness.jump(ms);
                 self.harness.tick();
             }
@@ -100,12 +100,12 @@ impl World {
                 self.harness.turn(shard);
             }
             (13..=14, _) => {
-                let most = 1 + self.dice.roll(5);
+                let most = 1 + self.dice.index(5);
                 self.harness.deliver(shard, most);
             }
             (15..=16, _) => {
                 let span = (self.harness.replica.last_proposed().0 - self.harness.tree.zxid().0).max(0) as usize;
-                let durable = self.harness.tree.zxid().0 + self.dice.roll(span + 1) as i64;
+                let durable = self.harness.tree.zxid().0 + self.dice.index(span + 1) as i64;
                 self.harness.sync(Zxid(durable));
             }
             (17, _) => {

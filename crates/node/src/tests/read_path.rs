@@ -7,9 +7,9 @@
 //! it seen and own writes behind it not. Each of the seven broken variants must be caught.
 
 use super::client::{frame, payloads, ping, read, replies, set};
-use super::dice::Dice;
 use crate::harness::Harness;
 use crate::{ConnId, Mutant, NodeConfig};
+use ostler_model::Dice;
 use ostler_model::{OpCode, Txn, Zxid};
 use ostler_wire::jute::Reader;
 use std::collections::BTreeMap;
@@ -36,14 +36,14 @@ struct Client {
 }
 
 fn script(dice: &mut Dice) -> Vec<Request> {
-    let length = 3 + dice.roll(12);
+    let length = 3 + dice.index(12);
     (0..length)
         .map(|_| {
-            let key = dice.roll(KEYS.len());
-            match dice.roll(12) {
+            let key = dice.index(KEYS.len());
+            match dice.index(12) {
                 0..=3 => Request::Set(key),
-                4..=6 => Request::Get(key, dice.roll(2) == 0),
-                7 => Request::Exists(key, dice.roll(2) == 0),
+                4..=6 => Request::Get(key, dice.index(2) == 0),
+                7 => Request::Exists(key, dice.index(2) == 0),
                 8 => Request::Sync,
                 _ => Request::Ping,
             }
@@ -225,12 +225,12 @@ struct Run {
 impl Run {
     fn new(seed: u64, mutant: Option<Mutant>) -> Run {
         let mut dice = Dice::new(seed);
-        let shards = 2 + dice.roll(2);
+        let shards = 2 + dice.index(2);
         let config = NodeConfig {
             shards,
-            outstanding_max: shards * (1 + dice.roll(6)),
-            stream_items_per_turn_max: 1 + dice.roll(2),
-            stream_batches_max: 1 + dice.roll(6),
+            outstanding_max: shards * (1 + dice.index(6)),
+            stream_items_per_turn_max: 1 + dice.index(2),
+            stream_batches_max: 1 + dice.index(6),
             seed,
             ..NodeConfig::default()
         };
@@ -239,7 +239,7 @@ impl Run {
         for (at, key) in KEYS.iter().enumerate() {
             harness.must(first, super::client::create(xid(at), key, b"first", 0));
         }
-        let clients = (0..3 + dice.roll(3))
+        let clients = (0..3 + dice.index(3))
             .map(|client| {
                 let (conn, _) = harness.session(client % shards);
                 let script = script(&mut dice);
@@ -287,7 +287,7 @@ impl Run {
         match action {
             Action::Send(client) => {
                 let client = &mut self.clients[client];
-                let count = (1 + self.dice.roll(100)).min(client.unsent.len());
+                let count = (1 + self.dice.index(100)).min(client.unsent.len());
                 let bytes: Vec<u8> = client.unsent.drain(..count).collect();
                 harness.send(client.conn, &bytes);
             }
@@ -295,12 +295,12 @@ impl Run {
                 self.awake[shard] = harness.turn(shard);
             }
             Action::Deliver(shard) => {
-                harness.deliver(shard, 1 + self.dice.roll(2));
+                harness.deliver(shard, 1 + self.dice.index(2));
             }
             Action::Sync => {
                 // The disk may be anywhere between what is applied and what is proposed.
                 let span = (harness.replica.last_proposed().0 - harness.tree.zxid().0).max(0) as usize;
-                harness.sync(Zxid(harness.tree.zxid().0 + self.dice.roll(span + 1) as i64));
+                harness.sync(Zxid(harness.tree.zxid().0 + self.dice.index(span + 1) as i64));
             }
             Action::Apply => {
                 harness.apply();
@@ -323,7 +323,7 @@ impl Run {
             if actions.is_empty() {
                 return self.judge();
             }
-            let action = actions[self.dice.roll(actions.len())];
+            let action = actions[self.dice.index(actions.len())];
             self.act(action);
         }
         Err("livelock".to_owned())

@@ -1,9 +1,9 @@
 //! Reads in detail, and those that take several turns (client-protocol.md sections 10.6, 14.3 and 15; rules.md 1.10).
 
 use super::client::*;
-use super::dice::Dice;
 use crate::ConnId;
 use crate::harness::Harness;
+use ostler_model::Dice;
 use ostler_model::{OpCode, Txn, limits};
 use ostler_wire::jute::Reader;
 
@@ -206,13 +206,13 @@ fn a_huge_listing_bears_any_changes_meanwhile() {
         harness.send(reader, &read(round, OpCode::GetChildren, "/d", false));
         let mut reply = Vec::new();
         for _ in 0..100 {
-            for _ in 0..dice.roll(40) {
-                let path = format!("/d/n{}", dice.roll(CHILDREN + 200));
-                let request = if dice.roll(2) == 0 { create(1, &path, b"", 0) } else { delete(1, &path) };
+            for _ in 0..dice.index(40) {
+                let path = format!("/d/n{}", dice.index(CHILDREN + 200));
+                let request = if dice.index(2) == 0 { create(1, &path, b"", 0) } else { delete(1, &path) };
                 harness.send(writer, &request);
             }
             harness.turn(0);
-            if dice.roll(2) == 0 {
+            if dice.index(2) == 0 {
                 harness.deliver(0, usize::MAX);
                 harness.sync(ostler_model::Zxid(i64::MAX));
                 harness.apply();

@@ -2,7 +2,7 @@
 //! the faulty disk. What is queued is done together, at the beginning or at the end of the time it takes.
 
 use crate::heap::Micros;
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::Zxid;
 use ostler_store::faulty::FaultyDisk;
 use ostler_store::{DataDirs, EpochFiles, Log, SealedSnapshot, StoreError, Truncation};

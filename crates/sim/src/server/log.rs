@@ -2,7 +2,7 @@
 //! and says so some time later. The calls of the store happen at the beginning or at the end of that time.
 
 use crate::heap::Micros;
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::Zxid;
 use ostler_node::Append;
 use ostler_store::faulty::FaultyDisk;

@@ -8,7 +8,7 @@ use super::transfer::Transfers;
 use crate::checks::ensemble::Seen;
 use crate::heap::Micros;
 use crate::net::{End, Net, Port as NetPort, Status};
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::Zxid;
 use ostler_node::{Applied, Member, Order, Parts, Port};
 use ostler_zab::{DiskOp, Generation, LinkId, ServingRole};

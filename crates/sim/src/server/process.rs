@@ -10,8 +10,8 @@ use crate::checks::ensemble::Seen;
 use crate::checks::{Referee, Verdict, broken};
 use crate::heap::Micros;
 use crate::net::{End, Net, Status};
-use crate::rng::Dice;
 use crate::settings::Settings;
+use ostler_model::Dice;
 use ostler_model::{Ensemble, ServerId, SessionId, Txn, Zxid};
 use ostler_node::{
     ConnId, ConnStatus, Member, NodeConfig, NodeEvent, Now, Outbox, Parts, Replica, Shard, Stream, Submit,

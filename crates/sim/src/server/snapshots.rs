@@ -1,7 +1,7 @@
 //! The snapshot thread in virtual time: a fuzzy walk of small steps between which the tree changes, written by the real
 //! store on the faulty disk.
 
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::Zxid;
 use ostler_store::faulty::FaultyDisk;
 use ostler_store::{

@@ -2,7 +2,7 @@
 //! (`ostler_server::peers`), in small random portions.
 
 use super::disk::RECORD_BYTES_MAX;
-use crate::rng::Dice;
+use ostler_model::Dice;
 use ostler_model::Zxid;
 use ostler_node::{Member, Parts};
 use ostler_store::faulty::FaultyDisk;

@@ -116,7 +116,7 @@ pub fn history_bytes<D: Disk>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faulty::{FaultyDisk, Rng};
+    use crate::faulty::{Dice, FaultyDisk};
     use crate::testing::{Model, dirs, disk};
     use crate::{EpochSpan, History, Log, LogConfig, MemberOptions, RecoverOptions, recover_member};
     use ostler_tree::TreeConfig;
@@ -124,14 +124,14 @@ mod tests {
     const CONFIG: TreeConfig = TreeConfig { seed: 2, digest: true };
     const LENGTH_MAX: usize = 1 << 20;
 
-    fn config(rng: &mut Rng) -> LogConfig {
+    fn config(rng: &mut Dice) -> LogConfig {
         let snap_count = 2 + rng.below(12) as u32;
         LogConfig { preallocate_bytes: rng.below(3000), snap_count, ..LogConfig::new(dirs().logs(), rng.number()) }
     }
 
     /// Random epochs over random files; the log goes on.
     fn written(seed: u64) -> (FaultyDisk, Model, Log<FaultyDisk>) {
-        let mut rng = Rng::new(seed);
+        let mut rng = Dice::new(seed);
         let disk = disk();
         let options = MemberOptions::new(RecoverOptions::new(CONFIG));
         let mut state = recover_member(&disk, &dirs(), &options, &mut |_| {}).unwrap();

@@ -8,8 +8,8 @@
 
 use super::{EOR, HEADER_BYTES, RECORD_HEADER_BYTES, checksum, header};
 use crate::names::{log_name, unfinished_name};
-use crate::rng::Rng;
 use crate::{Disk, DiskFile, StoreError};
+use ostler_model::Dice;
 use ostler_model::Zxid;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ struct Open<F> {
 /// When the next snapshot is due (storage.md section 3.4).
 #[derive(Debug)]
 struct Trigger {
-    rng: Rng,
+    rng: Dice,
     records: u64,
     records_max: u64,
     /// Bytes of files that were rolled by size since the last snapshot.
@@ -124,7 +124,7 @@ impl<D: Disk> Log<D> {
     /// Touches nothing yet: the file is created by the first append.
     pub fn new(disk: D, config: LogConfig) -> Log<D> {
         let mut trigger =
-            Trigger { rng: Rng::new(config.seed), records: 0, records_max: 0, rolled_bytes: 0, bytes_max: 0 };
+            Trigger { rng: Dice::new(config.seed), records: 0, records_max: 0, rolled_bytes: 0, bytes_max: 0 };
         trigger.reset(&config);
         Log {
             disk,

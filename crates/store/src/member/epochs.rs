@@ -164,7 +164,7 @@ fn contradiction(file: PathBuf, why: String) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faulty::{Fault, FaultyDisk, Rng, Stop};
+    use crate::faulty::{Dice, Fault, FaultyDisk, Stop};
     use crate::testing::{dirs, disk};
 
     fn put(disk: &FaultyDisk, name: &str, content: &str) {
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn epochs_never_go_back_whenever_the_server_stops() {
         for seed in 0..300 {
-            let mut rng = Rng::new(seed);
+            let mut rng = Dice::new(seed);
             let disk = FaultyDisk::new(seed);
             dirs().prepare(&disk, true).unwrap();
             let mut known = Epochs::default();

@@ -2,7 +2,7 @@
 
 use super::stream::{TreePart, TreeStream, encode_tree_end, encode_tree_start};
 use super::{SnapshotReceiver, encode_node};
-use crate::faulty::{FaultyDisk, Rng};
+use crate::faulty::{Dice, FaultyDisk};
 use crate::testing::{Model, dirs, disk, listing};
 use crate::{Compression, MemberOptions, RecoverOptions, StoreError, install, recover_member};
 use ostler_model::Zxid;
@@ -113,7 +113,7 @@ fn model(seed: u64) -> Model {
 
 /// Pushes the stream in random pieces, with the first bytes of the next packet behind it.
 fn received(disk: &FaultyDisk, bytes: &[u8], cuts: u64, compression: Compression, zxid: Zxid) -> Option<Tree> {
-    let mut rng = Rng::new(cuts);
+    let mut rng = Dice::new(cuts);
     let size_max = [1, 3, 40, 5000, 1 << 20][rng.below(5) as usize];
     let tree = (rng.below(3) > 0).then_some(CONFIG);
     let mut receiver = SnapshotReceiver::new(disk, &dirs(), zxid, compression, tree, LENGTH_MAX).unwrap();

@@ -5,13 +5,13 @@
 use ostler_model::{
     Acl, CreateOp, CreateTxn, ErrorCode, SessionId, StoredStat, Txn, TxnHeader, Zxid, open_acl, read_only_acl,
 };
-use ostler_store::faulty::Rng;
+use ostler_store::faulty::Dice;
 use ostler_tree::{Tree, TreeConfig};
 use ostler_wire::txn::{DIGEST_VERSION, TxnDigest, decode, encode};
 
 /// Random transactions, some of which fail, and the tree after them. The same seed makes the same history.
 pub struct Model {
-    rng: Rng,
+    rng: Dice,
     config: TreeConfig,
     tree: Tree,
     /// All transactions in order.
@@ -25,7 +25,7 @@ impl Model {
     /// Nothing happened yet.
     pub fn new(seed: u64, config: TreeConfig) -> Model {
         Model {
-            rng: Rng::new(seed),
+            rng: Dice::new(seed),
             config,
             tree: Tree::new(config),
             records: Vec::new(),

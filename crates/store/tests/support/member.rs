@@ -9,7 +9,7 @@
 use super::history::{Model, listing};
 use super::power::FirstStop;
 use ostler_model::Zxid;
-use ostler_store::faulty::{Fault, FaultyDisk, Rng, Stop};
+use ostler_store::faulty::{Dice, Fault, FaultyDisk, Stop};
 use ostler_store::{
     Compression, DataDirs, Disk, EpochFiles, Epochs, HistoryReader, Log, LogConfig, MemberOptions, MemberState,
     RecoverOptions, SealedSnapshot, SnapshotFile, SnapshotFormat, SnapshotReceiver, StoreError, Truncation,
@@ -101,7 +101,7 @@ struct Change {
 struct Story {
     seed: u64,
     wrong: Wrong,
-    rng: Rng,
+    rng: Dice,
     disk: FaultyDisk,
     dirs: DataDirs,
     compression: Compression,
@@ -139,7 +139,7 @@ struct Member {
 
 impl Story {
     fn new(seed: u64, wrong: Wrong) -> Story {
-        let mut rng = Rng::new(seed);
+        let mut rng = Dice::new(seed);
         let disk = FaultyDisk::new(rng.number());
         let split = rng.below(2) == 0;
         let dirs = DataDirs::new("/d", split.then(|| "/l".into()));

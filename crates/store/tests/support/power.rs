@@ -5,7 +5,7 @@
 
 use super::history::{Model, listing};
 use ostler_model::Zxid;
-use ostler_store::faulty::{Fault, FaultyDisk, Rng, Stop};
+use ostler_store::faulty::{Dice, Fault, FaultyDisk, Stop};
 use ostler_store::{
     Compression, DataDirs, Disk, Log, LogConfig, RecoverOptions, Recovered, SnapshotFile, SnapshotFormat, StoreError,
     encode_node, encode_snapshot_start, purge, recover, write_snapshot,
@@ -83,7 +83,7 @@ pub fn story(seed: u64, first: FirstStop, mutant: Mutant) -> (Tally, u64) {
 struct Story {
     seed: u64,
     mutant: Mutant,
-    rng: Rng,
+    rng: Dice,
     disk: FaultyDisk,
     dirs: DataDirs,
     format: SnapshotFormat,
@@ -107,7 +107,7 @@ struct Server {
 
 impl Story {
     fn new(seed: u64, mutant: Mutant) -> Story {
-        let mut rng = Rng::new(seed);
+        let mut rng = Dice::new(seed);
         let disk = FaultyDisk::new(rng.number());
         let split = rng.below(2) == 0;
         let dirs = DataDirs::new("/d", split.then(|| "/l".into()));

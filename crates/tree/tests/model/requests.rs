@@ -2,35 +2,10 @@
 
 use super::{LIMITS, Model, QUOTA, STATS};
 use ostler_model::{
-    AuthId, CheckVersion, Create, CreateOp, Delete, ErrorCode, MAX_TTL_MS, MultiOp, Owner, Request, SessionId, SetAcl,
-    SetData, Text, TxnHeader, WireAcl, Zxid,
+    AuthId, CheckVersion, Create, CreateOp, Delete, Dice, ErrorCode, MAX_TTL_MS, MultiOp, Owner, Request, SessionId,
+    SetAcl, SetData, Text, TxnHeader, WireAcl, Zxid,
 };
 use ostler_tree::TxnResult;
-
-/// splitmix64: small, and the same everywhere.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    pub fn percent(&mut self, n: usize) -> bool {
-        self.below(100) < n
-    }
-
-    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-}
 
 pub const SESSIONS: [i64; 5] = [0x0100_0000_0000_0001, 0x0100_0000_0000_0002, -7, 0x0100_0000_0000_0004, 0x77];
 
@@ -87,7 +62,7 @@ fn auth(scheme: &str, id: &str) -> AuthId {
 
 pub fn ids(dice: &mut Dice) -> Vec<AuthId> {
     let (ip, u, v) = (auth("ip", "10.0.0.1"), auth("digest", "u:h"), auth("digest", "v:g"));
-    match dice.below(12) {
+    match dice.index(12) {
         0 => vec![],
         1..=3 => vec![auth("ip", "11.0.0.1")],
         4..=6 => vec![ip],
@@ -106,7 +81,7 @@ fn acl(dice: &mut Dice) -> Option<Vec<WireAcl<'static>>> {
     let nulls = |scheme: Option<&'static str>, id: Option<&'static str>| {
         vec![world(31), WireAcl { perms: 1, scheme: scheme.map(Into::into), id: id.map(Into::into) }]
     };
-    Some(match dice.below(70) {
+    Some(match dice.index(70) {
         0 => return None,
         1 => vec![],
         2 => vec![world(1)],
@@ -134,12 +109,12 @@ fn acl(dice: &mut Dice) -> Option<Vec<WireAcl<'static>>> {
 
 fn path(dice: &mut Dice, model: &Model) -> Text<'static> {
     let existing = |dice: &mut Dice| {
-        let at = dice.below(model.nodes.len());
+        let at = dice.index(model.nodes.len());
         model.nodes.keys().nth(at).expect("within the map").clone()
     };
     let child =
         |parent: String, name: &str| if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") };
-    let path = match dice.below(100) {
+    let path = match dice.index(100) {
         0 => return None,
         1..=7 => dice.pick(&ODD_PATHS).to_owned(),
         8..=14 => {
@@ -167,7 +142,7 @@ fn data(dice: &mut Dice, path: &Text<'_>) -> Option<&'static [u8]> {
 }
 
 fn version(dice: &mut Dice, current: Option<i32>) -> i32 {
-    match dice.below(10) {
+    match dice.index(10) {
         0..=4 => -1,
         5..=7 => current.unwrap_or(0),
         8 => current.unwrap_or(0).wrapping_add(1),
@@ -185,7 +160,7 @@ fn create(dice: &mut Dice, model: &Model) -> Create<'static> {
         CreateOp::Container,
         CreateOp::Ttl,
     ]);
-    let flags = match (op, dice.below(10)) {
+    let flags = match (op, dice.index(10)) {
         (_, 0) => dice.pick(&[-1, 7, 9, 4, 5, 6]),
         (CreateOp::Ttl, 1..=7) => dice.pick(&[5, 6]),
         _ => dice.pick(&[0, 0, 0, 1, 1, 2, 3]),
@@ -210,7 +185,7 @@ fn set_data(dice: &mut Dice, model: &Model) -> SetData<'static> {
 }
 
 fn multi_op(dice: &mut Dice, model: &Model) -> MultiOp<'static> {
-    match dice.below(100) {
+    match dice.index(100) {
         0..=44 => {
             let mut create = create(dice, model);
             // Mostly what the decoder passes on.
@@ -234,7 +209,7 @@ fn multi_op(dice: &mut Dice, model: &Model) -> MultiOp<'static> {
 
 /// Mostly operations that succeed behind those before them, so that a multi fails late or not at all.
 fn multi(dice: &mut Dice, model: &Model, ids: &[AuthId], header: &TxnHeader) -> Request<'static> {
-    let length = if dice.percent(5) { 0 } else { 1 + dice.below(7) };
+    let length = if dice.percent(5) { 0 } else { 1 + dice.index(7) };
     let mut operations = Vec::new();
     for _ in 0..length {
         let mut candidate = multi_op(dice, model);
@@ -262,15 +237,15 @@ pub fn request(
     zxid: i64,
     time_ms: &mut i64,
 ) -> (TxnHeader, Vec<AuthId>, Request<'static>) {
-    *time_ms += if dice.percent(3) { -200 } else { dice.below(40) as i64 };
+    *time_ms += if dice.percent(3) { -200 } else { dice.index(40) as i64 };
     let ids = ids(dice);
     let open: Vec<i64> = model.sessions.keys().copied().collect();
     let any = open.is_empty() || dice.percent(6);
     let session = SessionId(dice.pick(if any { &SESSIONS[..] } else { &open }));
-    let mut header = TxnHeader { session, cxid: dice.below(1_000) as i32, zxid: Zxid(zxid), time_ms: *time_ms };
-    let request = match dice.below(100) {
+    let mut header = TxnHeader { session, cxid: dice.index(1_000) as i32, zxid: Zxid(zxid), time_ms: *time_ms };
+    let request = match dice.index(100) {
         0..=79 => {
-            let kind = dice.below(80);
+            let kind = dice.index(80);
             let mut candidate = write(dice, model, kind);
             for _ in 0..if dice.percent(50) { 5 } else { 0 } {
                 if !matches!(would_be(model, &ids, &header, &candidate), TxnResult::Error(_)) {
@@ -284,7 +259,7 @@ pub fn request(
         93..=95 => {
             // The last one never begins.
             header.session = SessionId(dice.pick(&SESSIONS[..4]));
-            Request::CreateSession { timeout_ms: 1_000 + dice.below(5) as i32 }
+            Request::CreateSession { timeout_ms: 1_000 + dice.index(5) as i32 }
         }
         96 | 97 => Request::CloseSession,
         98 => Request::Reconfig { joining: None, leaving: None, new_members: None, config_id: -1 },

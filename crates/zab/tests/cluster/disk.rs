@@ -1,6 +1,6 @@
 //! One server's disk: what survives a crash, and the queue of what does not yet.
 
-use super::Rng;
+use super::Dice;
 use ostler_model::{Ensemble, Zxid};
 use ostler_zab::{DiskDone, DiskOp, Epochs, Generation, History, Payload};
 use std::collections::{BTreeMap, VecDeque};
@@ -57,13 +57,13 @@ impl Disk {
     }
 
     /// Carries out the next operation, or the next group of appends. Says what is done.
-    pub fn complete(&mut self, rng: &mut Rng) -> Option<(Generation, DiskDone)> {
+    pub fn complete(&mut self, rng: &mut Dice) -> Option<(Generation, DiskDone)> {
         let (generation, op, tree) = self.queue.pop_front()?;
         let done = match op {
             DiskOp::Append { zxid, payload } => {
                 self.append(zxid, payload);
                 let mut last = zxid;
-                while rng.chance(70)
+                while rng.percent(70)
                     && let Some((other, DiskOp::Append { .. }, _)) = self.queue.front()
                     && *other == generation
                 {
@@ -82,7 +82,7 @@ impl Disk {
             DiskOp::Truncate { to } => {
                 if to != self.base && !self.log.contains_key(&to) {
                     DiskDone::CannotTruncate
-                } else if rng.chance(10) {
+                } else if rng.percent(10) {
                     // As if the log had been rolled and a snapshot removed: allowed, and must not matter.
                     DiskDone::CannotTruncate
                 } else {
@@ -119,7 +119,7 @@ impl Disk {
     }
 
     /// Power is lost: any prefix of the queue may have reached the disk.
-    pub fn crash(&mut self, rng: &mut Rng) {
+    pub fn crash(&mut self, rng: &mut Dice) {
         let survive = rng.below(self.queue.len() as u64 + 1) as usize;
         for _ in 0..survive {
             self.complete(rng);

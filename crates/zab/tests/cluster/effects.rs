@@ -194,7 +194,7 @@ impl World {
     }
 
     pub fn tree_in(&mut self, id: ServerId, link: LinkId, label: Zxid, tree: disk::Txns) {
-        let damaged = self.now_ms < self.faults_until_ms && self.rng.chance(5);
+        let damaged = self.now_ms < self.faults_until_ms && self.rng.percent(5);
         let up = self.up(id);
         if up.receiving != Some((link, label)) {
             return;

@@ -13,27 +13,27 @@ impl World {
         self.later(delay, Action::Fault);
         self.counts.faults += 1;
         let ids: Vec<ServerId> = self.servers.keys().copied().collect();
-        let id = *self.rng.pick(&ids);
+        let id = self.rng.pick(&ids);
         match self.rng.below(12) {
             0..=3 => self.crash(id),
             4 => {
                 // Several at once, perhaps all.
                 for other in ids {
-                    if self.rng.chance(60) {
+                    if self.rng.percent(60) {
                         self.crash(other);
                     }
                 }
             }
             5 | 6 => {
                 // One is cut off, from all or some, in one direction or both.
-                let (both, all) = (self.rng.chance(60), self.rng.chance(60));
+                let (both, all) = (self.rng.percent(60), self.rng.percent(60));
                 for other in ids {
-                    if other != id && (all || self.rng.chance(50)) {
+                    if other != id && (all || self.rng.percent(50)) {
                         self.cut.insert((id, other));
                         if both {
                             self.cut.insert((other, id));
                         }
-                        if self.rng.chance(50) {
+                        if self.rng.percent(50) {
                             self.election_link(id, other, false);
                         }
                     }
@@ -43,7 +43,7 @@ impl World {
             8 | 9 => {
                 let links: Vec<LinkId> = self.conns.keys().copied().collect();
                 if !links.is_empty() {
-                    let link = *self.rng.pick(&links);
+                    let link = self.rng.pick(&links);
                     self.reset(link);
                 }
             }
@@ -56,7 +56,7 @@ impl World {
                 0 => {
                     let links: Vec<LinkId> = self.conns.keys().copied().collect();
                     if !links.is_empty() {
-                        let link = *self.rng.pick(&links);
+                        let link = self.rng.pick(&links);
                         let (leader, life) = self.conns[&link].leader;
                         if self.is_life(leader, life) && self.conns[&link].leader_open {
                             self.step(leader, Event::PipeFull { link });
@@ -113,7 +113,7 @@ impl World {
             self.push(link, to_leader, Item::End);
         }
         for other in self.servers.keys().copied().collect::<Vec<_>>() {
-            if other != id && self.rng.chance(80) {
+            if other != id && self.rng.percent(80) {
                 self.election_link(id, other, false);
             }
         }

@@ -9,14 +9,13 @@ pub mod disk;
 pub mod effects;
 pub mod faults;
 pub mod reconfig;
-pub mod rng;
 pub mod run;
 pub mod server;
 
 use checks::Ghost;
+pub use ostler_model::Dice;
 use ostler_model::{Ensemble, Member, ServerId, Zxid};
 use ostler_zab::{Event, LinkId, Message, Notification, Payload};
-pub use rng::Rng;
 use run::Plan;
 use server::Server;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -111,7 +110,7 @@ pub enum Action {
 }
 
 pub struct World {
-    pub rng: Rng,
+    pub rng: Dice,
     pub now_ms: u64,
     pub ensemble: Ensemble,
     pub servers: BTreeMap<ServerId, Server>,
@@ -182,7 +181,7 @@ pub fn ensemble(voters: i64, observers: i64) -> Ensemble {
 
 impl World {
     pub fn new(plan: &Plan) -> World {
-        let mut rng = Rng::new(plan.seed);
+        let mut rng = Dice::new(plan.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
         let ensemble = ensemble(plan.voters, plan.observers);
         let strangers = plan.strangers.unwrap_or(0);
         let servers = (1..=plan.voters + plan.observers + strangers).map(ServerId).map(|id| {
@@ -310,7 +309,7 @@ impl World {
         if self.servers[&id].up.is_some() {
             return;
         }
-        if self.rng.chance(30) {
+        if self.rng.percent(30) {
             let committed = self.servers[&id].disk.last().min(self.ghost.last());
             self.servers.get_mut(&id).unwrap().disk.roll(committed);
         }
@@ -342,9 +341,9 @@ impl World {
             return;
         }
         if let Some((mut notification, ensemble)) = self.mail.remove(&(from, to)) {
-            if self.has_liars && self.now_ms < self.faults_until_ms && self.rng.chance(20) {
+            if self.has_liars && self.now_ms < self.faults_until_ms && self.rng.percent(20) {
                 let voters: Vec<ServerId> = self.ensemble.voters().collect();
-                notification.vote.leader = *self.rng.pick(&voters);
+                notification.vote.leader = self.rng.pick(&voters);
                 notification.vote.peer_epoch += self.rng.below(2) as i64;
                 notification.vote.zxid.0 += self.rng.below(1 << 33) as i64;
             }
@@ -452,7 +451,7 @@ impl World {
 
     /// Breaks a connection: one end learns of it now, or later.
     pub fn reset(&mut self, link: LinkId) {
-        let lost = self.rng.chance(50);
+        let lost = self.rng.percent(50);
         let Some(conn) = self.conns.get_mut(&link) else { return };
         for pipe in [&mut conn.to_leader, &mut conn.to_learner] {
             if lost {
@@ -475,19 +474,19 @@ impl World {
         let delay = self.rng.between(1, 30);
         self.later(delay, Action::Client);
         let ids: Vec<ServerId> = self.servers.keys().copied().collect();
-        let id = *self.rng.pick(&ids);
+        let id = self.rng.pick(&ids);
         let Some(up) = &self.servers[&id].up else { return };
         if up.serving.is_none() {
             return;
         }
-        let burst = if self.rng.chance(20) { self.rng.below(12) } else { 1 };
+        let burst = if self.rng.percent(20) { self.rng.below(12) } else { 1 };
         for _ in 0..burst {
             let payload = self.payload();
             if self.propose(id, payload.clone()).is_none() {
                 self.step(id, Event::ToLeader { bytes: payload });
             }
         }
-        if self.rng.chance(20) && self.servers[&id].up.as_ref().is_some_and(|up| up.zab.status().next_zxid.is_some()) {
+        if self.rng.percent(20) && self.servers[&id].up.as_ref().is_some_and(|up| up.zab.status().next_zxid.is_some()) {
             self.next_payload += 1;
             let token = self.next_payload;
             let last = self.servers[&id].up.as_ref().unwrap().zab.status().last;

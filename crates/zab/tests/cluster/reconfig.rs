@@ -78,7 +78,7 @@ impl World {
         let leading =
             |id: &ServerId| self.servers[id].up.as_ref().is_some_and(|up| up.zab.status().next_zxid.is_some());
         let leaders: Vec<ServerId> = self.servers.keys().copied().filter(leading).collect();
-        let Some(leader) = (!leaders.is_empty()).then(|| *self.rng.pick(&leaders)) else { return };
+        let Some(leader) = (!leaders.is_empty()).then(|| self.rng.pick(&leaders)) else { return };
         let status = self.servers[&leader].up.as_ref().unwrap().zab.status();
         let (current, zxid) = (self.up(leader).ensemble.clone(), status.next_zxid.unwrap());
         // One at a time: nothing is proposed and not committed in this leader's history.
@@ -96,7 +96,7 @@ impl World {
                     .any(|it| it.server == Some(id) && !it.observer && it.phase == LearnerPhase::Active)
         };
         // The node refuses what has no quorum now. One that loses it a moment later looks the same (BUG-43).
-        if next.voters().next().is_none() || !next.is_quorum(linked) && !self.rng.chance(20) {
+        if next.voters().next().is_none() || !next.is_quorum(linked) && !self.rng.percent(20) {
             return;
         }
         self.counts.reconfigs += 1;
@@ -111,7 +111,7 @@ impl World {
         let ids: Vec<ServerId> = self.servers.keys().copied().collect();
         let mut changed = BTreeSet::new();
         for _ in 0..self.rng.between(1, 3) {
-            let id = if self.rng.chance(25) { leader } else { *self.rng.pick(&ids) };
+            let id = if self.rng.percent(25) { leader } else { self.rng.pick(&ids) };
             if !changed.insert(id) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! One run: what it is made of, and what it comes to.
 
-use super::{Counts, Rng, World};
+use super::{Counts, Dice, World};
 use ostler_model::ServerId;
 use ostler_zab::{Quirks, Settings};
 
@@ -19,7 +19,7 @@ pub struct Plan {
     pub strangers: Option<i64>,
 }
 
-pub fn settings(me: ServerId, rng: &mut Rng) -> Settings {
+pub fn settings(me: ServerId, rng: &mut Dice) -> Settings {
     let mut settings = Settings::new(me);
     settings.tick_ms = 100;
     settings.init_limit = 8;
@@ -27,9 +27,9 @@ pub fn settings(me: ServerId, rng: &mut Rng) -> Settings {
     settings.notification_min_ms = 30;
     settings.notification_max_ms = 300;
     settings.finalize_ms = 20;
-    settings.window_txns_max = *rng.pick(&[1, 5, 500]);
-    settings.counter_max = *rng.pick(&[30, 200, u32::MAX - 1]);
-    settings.force_snapshot_sync = rng.chance(5);
+    settings.window_txns_max = rng.pick(&[1, 5, 500]);
+    settings.counter_max = rng.pick(&[30, 200, u32::MAX - 1]);
+    settings.force_snapshot_sync = rng.percent(5);
     settings
 }
 

@@ -1,6 +1,6 @@
 //! One server: the state machine, a disk, and a node whose tree is a list of transactions.
 
-use super::Rng;
+use super::Dice;
 use super::disk::{Disk, Txns};
 use ostler_model::{Ensemble, Zxid};
 use ostler_zab::{Boot, Effect, Event, Generation, LinkId, Payload, ServingRole, Settings, Zab};
@@ -66,7 +66,7 @@ impl Server {
         });
     }
 
-    pub fn crash(&mut self, rng: &mut Rng) {
+    pub fn crash(&mut self, rng: &mut Dice) {
         if self.up.take().is_some() {
             self.disk.crash(rng);
             self.life += 1;
