@@ -12,6 +12,7 @@ use std::process::Command;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-model", &[]),
     ("ostler-memory", &[]),
+    ("ostler-garbage", &[]),
     ("ostler-wire", &["ostler-model"]),
     ("ostler-tree", &["ostler-model"]),
     ("ostler-store", &["ostler-model", "ostler-wire", "ostler-tree"]),

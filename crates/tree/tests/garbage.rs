@@ -1,48 +1,21 @@
-//! Texts from outside can be anything (invariant 9): the corpus of the fuzz target, and the same mixed and damaged.
-#![allow(clippy::unwrap_used, reason = "a failing test says enough")]
+//! Texts from outside can be anything: the corpus of the fuzz target, and the same mixed and damaged.
 
 mod any_bytes;
 
 use any_bytes::texts;
+use ostler_garbage::{cases, corpus_passes, damaged};
 use proptest::prelude::*;
-use std::path::Path;
-use std::sync::OnceLock;
-
-/// Read once: the tests look at it thousands of times.
-fn corpus() -> &'static [Vec<u8>] {
-    static CORPUS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    CORPUS.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/texts");
-        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-        paths.sort();
-        paths.into_iter().map(|path| std::fs::read(path).unwrap()).collect()
-    })
-}
 
 #[test]
 fn the_corpus_of_the_fuzz_target_passes() {
-    let corpus = corpus();
-    assert!(corpus.len() >= 5, "only {} seeds", corpus.len());
-    corpus.iter().for_each(|bytes| texts(bytes));
+    corpus_passes("texts", 5, texts);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(4_000))]
 
     #[test]
-    fn damaged_texts(
-        which in any::<prop::sample::Index>(),
-        more in any::<prop::sample::Index>(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5),
-    ) {
-        let corpus = corpus();
-        let mut bytes = [which.get(corpus).clone(), more.get(corpus).clone()].concat();
-        for (at, value) in changes {
-            if !bytes.is_empty() {
-                let at = at.index(bytes.len());
-                bytes[at] = value;
-            }
-        }
+    fn damaged_texts(bytes in damaged("texts")) {
         texts(&bytes);
     }
 }

@@ -9,7 +9,6 @@ use ostler_wire::quorum::{ToLeader, ToLearner};
 use ostler_wire::{peer, txn};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
-use std::path::Path;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -62,9 +61,7 @@ fn claims_are_not_believed() {
     let client = ["connect", "request", "multi", "reply", "txn_record"];
     let servers = ["to_leader", "to_learner", "handshake", "notification"];
     for target in client.into_iter().chain(servers) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-        for file in std::fs::read_dir(folder).unwrap() {
-            let seed = std::fs::read(file.unwrap().path()).unwrap();
+        for seed in ostler_garbage::corpus(target) {
             for at in 0..seed.len().saturating_sub(3) {
                 for claim in CLAIMS {
                     let mut bytes = seed.clone();

@@ -1,46 +1,22 @@
-//! Bytes of connections can be anything (invariant 9): the corpus of the fuzz target, and the same damaged.
+//! Bytes of connections can be anything: the corpus of the fuzz target, and the same mixed and damaged.
 
 use super::any_bytes::connection;
+use ostler_garbage::{cases, corpus_passes, damaged};
 use proptest::prelude::*;
-use std::path::Path;
-use std::sync::OnceLock;
-
-/// Read once: the tests look at it thousands of times.
-fn corpus() -> &'static [Vec<u8>] {
-    static CORPUS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    CORPUS.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/connection");
-        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-        paths.sort();
-        paths.into_iter().map(|path| std::fs::read(path).unwrap()).collect()
-    })
-}
 
 #[test]
 fn the_corpus_of_the_fuzz_target_passes() {
-    let corpus = corpus();
-    assert!(corpus.len() >= 40, "only {} seeds", corpus.len());
-    corpus.iter().for_each(|bytes| connection(bytes));
+    corpus_passes("connection", 40, connection);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
 
     #[test]
-    fn damaged_conversations(
-        which in any::<prop::sample::Index>(),
-        more in any::<prop::sample::Index>(),
-        how in any::<u8>(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5),
-    ) {
-        let corpus = corpus();
-        let mut bytes = which.get(corpus).clone();
-        bytes.extend_from_slice(more.get(corpus).get(1..).unwrap_or_default());
-        for (at, value) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = value;
+    fn damaged_conversations(how in any::<u8>(), mut bytes in damaged("connection")) {
+        if let Some(first) = bytes.first_mut() {
+            *first = how;
         }
-        bytes[0] = how;
         connection(&bytes);
     }
 }
