@@ -7,20 +7,24 @@ use proptest::prelude::*;
 
 #[test]
 fn the_corpus_of_every_fuzz_target_passes() {
-    corpus_passes("session", 5, any_bytes::session);
-    corpus_passes("connect_string", 5, any_bytes::connect_string);
+    for (target, check) in any_bytes::ALL {
+        corpus_passes(target, 5, check);
+    }
+}
+
+fn any_damaged() -> impl Strategy<Value = (any_bytes::Target, Vec<u8>)> {
+    (0..any_bytes::ALL.len()).prop_flat_map(|which| {
+        let (target, check) = any_bytes::ALL[which];
+        (Just(check), damaged(target))
+    })
 }
 
 proptest! {
-    #![proptest_config(cases(2_000))]
+    // Each case is for one target.
+    #![proptest_config(cases(4_000))]
 
     #[test]
-    fn damaged_sessions(bytes in damaged("session")) {
-        any_bytes::session(&bytes);
-    }
-
-    #[test]
-    fn damaged_connect_strings(bytes in damaged("connect_string")) {
-        any_bytes::connect_string(&bytes);
+    fn damaged_seeds((check, bytes) in any_damaged()) {
+        check(&bytes);
     }
 }
