@@ -7,8 +7,9 @@
 mod support;
 
 use std::time::Instant;
+use support::life::FirstStop;
 use support::member::{Wrong, member_story};
-use support::power::{FirstStop, Mutant, Tally, story};
+use support::power::{Mutant, Tally, story};
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();

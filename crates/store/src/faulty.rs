@@ -7,7 +7,7 @@
 //! a power cut applies an arbitrary part of these lists to what is durable and forgets the rest.
 
 use crate::{Disk, DiskFile, Entry};
-pub use ostler_model::Dice;
+use ostler_model::Dice;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@
 mod support;
 
 use std::panic::catch_unwind;
+use support::life::FirstStop;
 use support::member::{Tally, Wrong, member_story};
-use support::power::FirstStop;
 
 /// Stories of the everyday test; the example plays the long form.
 const STORIES: u64 = 60;

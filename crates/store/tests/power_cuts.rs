@@ -6,7 +6,8 @@
 mod support;
 
 use std::panic::catch_unwind;
-use support::power::{FirstStop, Mutant, Tally, story};
+use support::life::FirstStop;
+use support::power::{Mutant, Tally, story};
 
 /// Stories of the everyday test; the example plays the long form.
 const STORIES: u64 = 150;

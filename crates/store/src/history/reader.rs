@@ -116,9 +116,10 @@ pub fn history_bytes<D: Disk>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faulty::{Dice, FaultyDisk};
+    use crate::faulty::FaultyDisk;
     use crate::testing::{Model, dirs, disk};
     use crate::{EpochSpan, History, Log, LogConfig, MemberOptions, RecoverOptions, recover_member};
+    use ostler_model::Dice;
     use ostler_tree::TreeConfig;
 
     const CONFIG: TreeConfig = TreeConfig { seed: 2, digest: true };

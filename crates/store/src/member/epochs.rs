@@ -164,8 +164,9 @@ fn contradiction(file: PathBuf, why: String) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faulty::{Dice, Fault, FaultyDisk, Stop};
+    use crate::faulty::{Fault, FaultyDisk, Stop};
     use crate::testing::{dirs, disk};
+    use ostler_model::Dice;
 
     fn put(disk: &FaultyDisk, name: &str, content: &str) {
         disk.put(&dirs().snapshots().join(name), content.as_bytes());

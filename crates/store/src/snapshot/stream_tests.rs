@@ -2,10 +2,10 @@
 
 use super::stream::{TreePart, TreeStream, encode_tree_end, encode_tree_start};
 use super::{SnapshotReceiver, encode_node};
-use crate::faulty::{Dice, FaultyDisk};
+use crate::faulty::FaultyDisk;
 use crate::testing::{Model, dirs, disk, listing};
 use crate::{Compression, MemberOptions, RecoverOptions, StoreError, install, recover_member};
-use ostler_model::Zxid;
+use ostler_model::{Dice, Zxid};
 use ostler_tree::{Loader, Tree, TreeConfig};
 use proptest::prelude::*;
 use serde_json::Value;

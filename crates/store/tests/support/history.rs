@@ -2,10 +2,10 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "a failing test says enough")]
 
+use ostler_model::Dice;
 use ostler_model::{
     Acl, CreateOp, CreateTxn, ErrorCode, SessionId, StoredStat, Txn, TxnHeader, Zxid, open_acl, read_only_acl,
 };
-use ostler_store::faulty::Dice;
 use ostler_tree::{Tree, TreeConfig};
 use ostler_wire::txn::{DIGEST_VERSION, TxnDigest, decode, encode};
 

@@ -7,21 +7,17 @@
 #![allow(clippy::unwrap_used, reason = "a failing test says enough")]
 
 use super::history::{Model, listing};
-use super::power::FirstStop;
+use super::life::{Background, CONFIG, FirstStop, Life, RETRIES};
 use ostler_model::Zxid;
-use ostler_store::faulty::{Dice, Fault, FaultyDisk, Stop};
+use ostler_store::faulty::FaultyDisk;
 use ostler_store::{
-    Compression, DataDirs, Disk, EpochFiles, Epochs, HistoryReader, Log, LogConfig, MemberOptions, MemberState,
-    RecoverOptions, SealedSnapshot, SnapshotFile, SnapshotFormat, SnapshotReceiver, StoreError, Truncation,
-    encode_node, encode_snapshot_start, encode_tree_end, encode_tree_start, load_upto, purge, recover_member,
-    snapshot_zxid,
+    Disk, EpochFiles, Epochs, HistoryReader, Log, MemberOptions, MemberState, RecoverOptions, SealedSnapshot,
+    SnapshotReceiver, StoreError, Truncation, encode_node, encode_tree_end, encode_tree_start, load_upto, purge,
+    recover_member, snapshot_zxid,
 };
-use ostler_tree::{Tree, TreeConfig, Walk};
+use ostler_tree::Tree;
 
-const CONFIG: TreeConfig = TreeConfig { seed: 1, digest: true };
 const LENGTH_MAX: usize = 1 << 20;
-/// Starts of one story that may fail by injected faults before the faults are switched off.
-const RETRIES: usize = 6;
 
 /// What to do wrong, to see the checks fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,12 +95,8 @@ struct Change {
 }
 
 struct Story {
-    seed: u64,
+    life: Life,
     wrong: Wrong,
-    rng: Dice,
-    disk: FaultyDisk,
-    dirs: DataDirs,
-    compression: Compression,
     /// What was appended or came with a snapshot.
     model: Model,
     /// The leader was told of everything up to here.
@@ -124,7 +116,6 @@ struct Story {
     change: Option<Change>,
     tally: Tally,
     first_life_calls: u64,
-    last_stop: Stop,
 }
 
 /// A member that is up.
@@ -133,29 +124,20 @@ struct Member {
     epochs: EpochFiles<FaultyDisk>,
     /// What is durable: the background snapshots are of this.
     tree: Tree,
-    snapshot: Option<(Walk, SnapshotFile<FaultyDisk>)>,
+    snapshot: Background,
     sealed: Option<SealedSnapshot<FaultyDisk>>,
 }
 
 impl Story {
     fn new(seed: u64, wrong: Wrong) -> Story {
-        let mut rng = Dice::new(seed);
-        let disk = FaultyDisk::new(rng.number());
-        let split = rng.below(2) == 0;
-        let dirs = DataDirs::new("/d", split.then(|| "/l".into()));
-        dirs.prepare(&disk, true).unwrap();
+        let mut life = Life::new(seed, [60, 500]);
         if let Wrong::Forget(what, part) = wrong {
-            disk.forget(what, part);
+            life.disk.forget(what, part);
         }
-        let compression = [Compression::None, Compression::Gzip, Compression::Snappy][rng.below(3) as usize];
-        let model = Model::new(rng.number(), CONFIG);
+        let model = Model::new(life.dice.number(), CONFIG);
         Story {
-            seed,
+            life,
             wrong,
-            rng,
-            disk,
-            dirs,
-            compression,
             model,
             acknowledged: Zxid::ZERO,
             base: Zxid::ZERO,
@@ -167,47 +149,28 @@ impl Story {
             change: None,
             tally: Tally::default(),
             first_life_calls: 0,
-            last_stop: Stop::Kill,
         }
     }
 
     fn play(&mut self, first: FirstStop) {
-        let lives = 1 + self.rng.below(5);
+        let lives = 1 + self.life.dice.below(5);
         for life in 0..lives {
-            match first {
-                FirstStop::At(call) if life == 0 => self.disk.fail_at(call, Fault::Crash),
-                FirstStop::Never if life == 0 => {}
-                _ => self.plan_fault(),
-            }
+            self.life.plan(life, first);
             let mut member = self.start();
             let done = self.serve(&mut member);
-            self.ended(done);
+            self.tally.io_errors += u64::from(self.life.worked(done));
             drop(member);
             if life == 0 {
-                self.first_life_calls = self.disk.calls();
+                self.first_life_calls = self.life.disk.calls();
             }
             self.stop();
         }
         self.start();
-        assert!(!self.disk.is_down());
+        assert!(!self.life.disk.is_down());
     }
 
-    fn plan_fault(&mut self) {
-        let fault = match self.rng.below(10) {
-            0 => Fault::DiskFull,
-            1 => Fault::Device,
-            _ => Fault::Crash,
-        };
-        // Half of them early, so that recoveries are hit as often as the work after them.
-        let range = if self.rng.below(2) == 0 { 60 } else { 500 };
-        self.disk.fail_at(1 + self.rng.below(range), fault);
-    }
-
-    /// The end of a life: what is in memory is gone, and some of what is not durable.
     fn stop(&mut self) {
-        self.last_stop = [Stop::Kill, Stop::PowerCut, Stop::PowerCutSectors][self.rng.below(3) as usize];
-        self.tally.crashes += u64::from(self.disk.is_down());
-        self.disk.restart(self.last_stop);
+        self.tally.crashes += u64::from(self.life.stop());
     }
 
     /// Recovers until it works.
@@ -215,49 +178,43 @@ impl Story {
         for attempt in 0..RETRIES {
             self.tally.starts += 1;
             let options = MemberOptions::new(RecoverOptions::new(CONFIG));
-            match recover_member(&self.disk, &self.dirs, &options, &mut |_| {}) {
+            match recover_member(&self.life.disk, &self.life.dirs, &options, &mut |_| {}) {
                 Ok(state) => return self.checked(state),
-                Err(error) if self.disk.is_down() || is_injected(&error) => {
+                Err(error) if self.life.is_expected(&error) => {
                     self.tally.crashes_in_recovery += 1;
                     self.stop();
                     if attempt < RETRIES / 2 {
-                        self.plan_fault();
+                        self.life.plan_fault();
                     }
                 }
-                Err(error) => self.fail(&format!("recovery refuses: {error}")),
+                Err(error) => self.life.fail(&format!("recovery refuses: {error}")),
             }
         }
-        self.fail("recovery goes on failing without a fault")
+        self.life.fail("recovery goes on failing without a fault")
     }
 
     fn checked(&mut self, state: MemberState<FaultyDisk>) -> Member {
         let MemberState { tree, last, history, epochs, hole, facts, .. } = state;
-        let Some(last) = last else { self.fail(&format!("not trusted: {hole:?} {facts:?}")) };
+        let Some(last) = last else { self.life.fail(&format!("not trusted: {hole:?} {facts:?}")) };
         self.check_history(last);
         // The snapshot may be ahead of the log, until the leader has sent the rest once more.
         let fuzzy = self.rest.last().is_some_and(|(end, _)| (self.base..*end).contains(&last));
         if !fuzzy && listing(&tree) != listing(self.model.tree()) {
-            self.fail(&format!("the tree at {last} is not that of the history: {facts:?}"));
+            self.life.fail(&format!("the tree at {last} is not that of the history: {facts:?}"));
         }
         if facts.digest_mismatches > 0 || !facts.orphans_removed.is_empty() {
-            self.fail(&format!("nothing of this should be there: {facts:?}"));
+            self.life.fail(&format!("nothing of this should be there: {facts:?}"));
         }
         if history.disk_from < self.base || history.spans.last().is_some_and(|span| span.last != last) {
-            self.fail(&format!("{history:?} does not fit a history from {} to {last}", self.base));
+            self.life.fail(&format!("{history:?} does not fit a history from {} to {last}", self.base));
         }
         self.check_reader(history.disk_from, last);
         self.check_epochs(epochs.epochs(), last);
         self.tally.torn_tails += u64::from(facts.torn_tail.is_some());
         self.tally.repaired_epochs += u64::from(facts.warnings.iter().any(|text| text.contains("was raised")));
         self.acknowledged = last;
-        let config = LogConfig {
-            preallocate_bytes: [0, 600, 4096, 20_000][self.rng.below(4) as usize],
-            snap_count: 2 + self.rng.below(30) as u32,
-            file_size_limit_bytes: [0, 0, 3000][self.rng.below(3) as usize],
-            ..LogConfig::new(self.dirs.logs(), self.rng.number())
-        };
-        let log = Log::after(self.disk.clone(), config, Some(last));
-        Member { log, epochs, tree, snapshot: None, sealed: None }
+        let log = Log::after(self.life.disk.clone(), self.life.log_config(), Some(last));
+        Member { log, epochs, tree, snapshot: Background::default(), sealed: None }
     }
 
     /// The member has what it acknowledged of the old history, or exactly the new one.
@@ -279,7 +236,7 @@ impl Story {
         }
         let appended = self.model.last();
         if last < self.acknowledged || last > appended {
-            self.fail(&format!(
+            self.life.fail(&format!(
                 "acknowledged up to {}, appended up to {appended}, recovered up to {last}",
                 self.acknowledged
             ));
@@ -290,7 +247,7 @@ impl Story {
     /// What the log says it can prove is what the leaders proposed.
     fn check_reader(&self, from: Zxid, to: Zxid) {
         let result = || -> Result<Records, StoreError> {
-            let mut reader = HistoryReader::new(&self.disk, &self.dirs, from, to, LENGTH_MAX)?;
+            let mut reader = HistoryReader::new(&self.life.disk, &self.life.dirs, from, to, LENGTH_MAX)?;
             let mut records = Vec::new();
             while let Some(record) = reader.next_record()? {
                 records.push((record.zxid, record.payload.to_vec()));
@@ -303,11 +260,10 @@ impl Story {
             Ok(records) => {
                 let differs = records.iter().zip(expected).find(|(read, proposed)| read != proposed);
                 let differs = differs.map(|(read, proposed)| (read.0, proposed.0));
-                self.fail(&format!("({from}, {to}] is not what was proposed: {differs:?} (read, proposed)"));
+                self.life.fail(&format!("({from}, {to}] is not what was proposed: {differs:?} (read, proposed)"));
             }
-            Err(_) if self.disk.is_down() => {}
-            Err(error) if is_injected(&error) => {}
-            Err(error) => self.fail(&format!("({from}, {to}] is not readable: {error}")),
+            Err(error) if self.life.is_expected(&error) => {}
+            Err(error) => self.life.fail(&format!("({from}, {to}] is not readable: {error}")),
         }
     }
 
@@ -321,10 +277,10 @@ impl Story {
             || found.current > found.accepted
             || last.epoch() > found.current
         {
-            self.fail(&format!("epochs {found:?} after {known:?}, {wanted:?} and a history up to {last}"));
+            self.life.fail(&format!("epochs {found:?} after {known:?}, {wanted:?} and a history up to {last}"));
         }
         if found.current >= wanted.current && last < self.current_needs {
-            self.fail(&format!("currentEpoch {} without its history up to {}", found.current, self.current_needs));
+            self.life.fail(&format!("currentEpoch {} without its history up to {}", found.current, self.current_needs));
         }
         self.epochs = found;
         self.wanted_epochs = found;
@@ -336,21 +292,21 @@ impl Story {
             self.new_epoch(member)?;
         }
         self.take_rest(member)?;
-        for _ in 0..self.rng.below(150) {
-            match self.rng.below(40) {
+        for _ in 0..self.life.dice.below(150) {
+            match self.life.dice.below(40) {
                 0 | 1 => self.begin_snapshot(member)?,
                 2 | 3 => self.publish(member)?,
                 4 => self.purge()?,
-                5 if self.rng.below(2) == 0 => self.new_epoch(member)?,
+                5 if self.life.dice.below(2) == 0 => self.new_epoch(member)?,
                 6 => self.truncate(member)?,
-                7 if self.rng.below(3) == 0 => self.install(member)?,
+                7 if self.life.dice.below(3) == 0 => self.install(member)?,
                 8 => self.load_some_state()?,
                 9..=16 => self.commit(member)?,
                 _ => self.append(member)?,
             }
             self.step_snapshot(member)?;
         }
-        if self.rng.below(2) == 0 {
+        if self.life.dice.below(2) == 0 {
             self.commit(member)?;
         }
         Ok(())
@@ -387,10 +343,10 @@ impl Story {
         if self.wrong == Wrong::EpochBeforeTxns {
             self.save_current(member, epoch)?;
         }
-        if self.rng.below(2) == 0 {
+        if self.life.dice.below(2) == 0 {
             // Transactions of an epoch that this member missed.
             self.model.begin_epoch(missed);
-            for _ in 0..self.rng.below(4) {
+            for _ in 0..self.life.dice.below(4) {
                 self.append(member)?;
             }
         }
@@ -410,27 +366,15 @@ impl Story {
     }
 
     fn begin_snapshot(&mut self, member: &mut Member) -> Result<(), StoreError> {
-        if member.snapshot.is_none() && member.sealed.is_none() {
-            let format = SnapshotFormat { compression: self.compression, ..SnapshotFormat::default() };
-            let walk = member.tree.walk();
-            let mut file = SnapshotFile::create(&self.disk, &self.dirs, walk.zxid, format)?;
-            let mut chunk = Vec::new();
-            encode_snapshot_start(&mut chunk, &walk);
-            file.write(&chunk)?;
-            member.snapshot = Some((walk, file));
+        if member.sealed.is_none() {
+            member.snapshot.begin(&self.life, &member.tree)?;
         }
         Ok(())
     }
 
     fn step_snapshot(&mut self, member: &mut Member) -> Result<(), StoreError> {
-        let Some((mut walk, mut file)) = member.snapshot.take() else { return Ok(()) };
-        let mut chunk = Vec::new();
-        let last = walk.step(&member.tree, 1 + self.rng.below(8) as usize, |node| encode_node(&mut chunk, &node));
-        file.write(&chunk)?;
-        if last {
-            member.sealed = Some(file.seal(member.tree.zxid(), member.tree.digest())?);
-        } else {
-            member.snapshot = Some((walk, file));
+        if let Some(sealed) = member.snapshot.step(&mut self.life, &member.tree)? {
+            member.sealed = Some(sealed);
         }
         Ok(())
     }
@@ -445,14 +389,14 @@ impl Story {
         // What was appended is durable before it is looked at.
         self.commit(member)?;
         if !member.log.publish(sealed)? {
-            self.fail("a snapshot of what is durable was refused");
+            self.life.fail("a snapshot of what is durable was refused");
         }
         self.tally.snapshots += 1;
         Ok(())
     }
 
     fn purge(&mut self) -> Result<(), StoreError> {
-        purge(&self.disk, &self.dirs, 3).map(|_| ())
+        purge(&self.life.disk, &self.life.dirs, 3).map(|_| ())
     }
 
     /// A leader that does not have the end of this member's history.
@@ -460,10 +404,10 @@ impl Story {
         let history = self.model.history();
         // Mostly where it is possible.
         let in_log = history.len() - history.partition_point(|(zxid, _)| *zxid < self.base);
-        let reach = if self.rng.below(8) == 0 { history.len() } else { in_log };
-        let back = self.rng.below(reach.min(30) as u64 + 1) as usize;
+        let reach = if self.life.dice.below(8) == 0 { history.len() } else { in_log };
+        let back = self.life.dice.below(reach.min(30) as u64 + 1) as usize;
         let to = match history.get(history.len() - back.min(history.len())) {
-            Some((zxid, _)) if self.rng.below(4) == 0 => Zxid(zxid.0 + self.rng.below(3) as i64 - 1),
+            Some((zxid, _)) if self.life.dice.below(4) == 0 => Zxid(zxid.0 + self.life.dice.below(3) as i64 - 1),
             Some((zxid, _)) => *zxid,
             None => self.model.last(),
         };
@@ -472,7 +416,7 @@ impl Story {
         let left: Records = history.iter().filter(|(zxid, _)| *zxid <= to).cloned().collect();
         let end = left.last().map_or(Zxid::ZERO, |(zxid, _)| *zxid).max(self.base);
         self.change = Some(Change { records: left.clone(), base: None, rest: Records::new() });
-        match member.log.truncate(&self.dirs, to, LENGTH_MAX)? {
+        match member.log.truncate(&self.life.dirs, to, LENGTH_MAX)? {
             Truncation::Done { last } if last == end => {
                 self.tally.truncations += 1;
                 self.model.take_over(&left);
@@ -481,13 +425,13 @@ impl Story {
                 // A provisional tree is thrown away and read again.
                 self.reload(member, last)?;
             }
-            Truncation::Done { last } => self.fail(&format!("truncated to {to}: {last} is left, not {end}")),
+            Truncation::Done { last } => self.life.fail(&format!("truncated to {to}: {last} is left, not {end}")),
             Truncation::CannotTruncate { why } => {
                 self.tally.impossible_truncations += 1;
-                let names = self.disk.list(&self.dirs.snapshots()).unwrap_or_default().into_iter();
+                let names = self.life.disk.list(&self.life.dirs.snapshots()).unwrap_or_default().into_iter();
                 let oldest = names.filter_map(|entry| snapshot_zxid(&entry.name)).min();
                 if oldest.is_some_and(|oldest| oldest <= to) && !why.contains("no snapshot") {
-                    self.fail(&format!("could not truncate to {to}: {why}"));
+                    self.life.fail(&format!("could not truncate to {to}: {why}"));
                 }
                 // It asks for a snapshot.
                 self.change = None;
@@ -501,12 +445,12 @@ impl Story {
 
     fn reload(&mut self, member: &mut Member, upto: Zxid) -> Result<(), StoreError> {
         let options = RecoverOptions::new(CONFIG);
-        member.tree = load_upto(&self.disk, &self.dirs, &options, upto, &mut |_| {})?.tree;
+        member.tree = load_upto(&self.life.disk, &self.life.dirs, &options, upto, &mut |_| {})?.tree;
         if listing(&member.tree) != listing(self.model.tree()) {
-            self.fail(&format!("the state at {upto} is another one after the truncation"));
+            self.life.fail(&format!("the state at {upto} is another one after the truncation"));
         }
         if self.wrong != Wrong::PublishBlindly {
-            (member.snapshot, member.sealed) = (None, None);
+            (member.snapshot, member.sealed) = (Background::default(), None);
         }
         Ok(())
     }
@@ -516,17 +460,17 @@ impl Story {
         let history: Vec<Zxid> = self.model.history().iter().map(|(zxid, _)| *zxid).collect();
         let known: Vec<Zxid> = history.into_iter().filter(|zxid| *zxid <= acknowledged).collect();
         let known: Vec<Zxid> = known.into_iter().filter(|zxid| *zxid >= self.whole_from).collect();
-        let Some(upto) = known.len().checked_sub(1 + self.rng.below(5) as usize).map(|at| known[at]) else {
+        let Some(upto) = known.len().checked_sub(1 + self.life.dice.below(5) as usize).map(|at| known[at]) else {
             return Ok(());
         };
         let options = RecoverOptions::new(CONFIG);
-        match load_upto(&self.disk, &self.dirs, &options, upto, &mut |_| {}) {
+        match load_upto(&self.life.disk, &self.life.dirs, &options, upto, &mut |_| {}) {
             Ok(recovered) if listing(&recovered.tree) == listing(&self.model.tree_at(upto)) => Ok(()),
             Ok(recovered) => {
-                self.fail(&format!("the state at {upto} is not that of the history: {:?}", recovered.facts));
+                self.life.fail(&format!("the state at {upto} is not that of the history: {:?}", recovered.facts));
             }
             // All snapshots are newer.
-            Err(StoreError::NoValidSnapshot { .. }) if !self.disk.is_down() => Ok(()),
+            Err(StoreError::NoValidSnapshot { .. }) if !self.life.disk.is_down() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -537,21 +481,28 @@ impl Story {
         self.wanted_epochs.accepted = epoch;
         member.epochs.save_accepted(epoch)?;
         self.epochs.accepted = epoch;
-        let mut leader = Model::new(self.rng.number(), CONFIG);
+        let mut leader = Model::new(self.life.dice.number(), CONFIG);
         // It shares the beginning with this member, or nothing.
-        if self.rng.below(2) == 0 {
-            let shared = self.rng.below(self.model.history().len() as u64 + 1) as usize;
+        if self.life.dice.below(2) == 0 {
+            let shared = self.life.dice.below(self.model.history().len() as u64 + 1) as usize;
             leader.take_over(&self.model.history()[..shared]);
         }
         leader.begin_epoch(missed);
-        for _ in 0..1 + self.rng.below(30) {
+        for _ in 0..1 + self.life.dice.below(30) {
             leader.step();
         }
         let zxid = leader.last();
         let stream = self.fuzzy_stream(&mut leader);
-        let tree = (self.rng.below(2) == 0).then_some(CONFIG);
-        let mut receiver = SnapshotReceiver::new(&self.disk, &self.dirs, zxid, self.compression, tree, LENGTH_MAX)?;
-        for piece in stream.chunks(1 + self.rng.below(3000) as usize) {
+        let tree = (self.life.dice.below(2) == 0).then_some(CONFIG);
+        let mut receiver = SnapshotReceiver::new(
+            &self.life.disk,
+            &self.life.dirs,
+            zxid,
+            self.life.format.compression,
+            tree,
+            LENGTH_MAX,
+        )?;
+        for piece in stream.chunks(1 + self.life.dice.below(3000) as usize) {
             let _ = receiver.push(piece)?;
         }
         let (sealed, received) = receiver.finish()?;
@@ -562,18 +513,18 @@ impl Story {
             rest: leader_history[end..].to_vec(),
             base: Some(zxid),
         });
-        assert_eq!(member.log.install(&self.dirs, sealed)?, zxid);
+        assert_eq!(member.log.install(&self.life.dirs, sealed)?, zxid);
         self.tally.installs += 1;
         member.tree = match received {
             Some(tree) => tree,
-            None => load_upto(&self.disk, &self.dirs, &RecoverOptions::new(CONFIG), zxid, &mut |_| {})?.tree,
+            None => load_upto(&self.life.disk, &self.life.dirs, &RecoverOptions::new(CONFIG), zxid, &mut |_| {})?.tree,
         };
         self.installed(zxid, leader.history());
         self.take_rest(member)?;
         self.save_current(member, epoch)?;
         member.tree = self.model.tree_at(self.model.last());
         if self.wrong != Wrong::PublishBlindly {
-            (member.snapshot, member.sealed) = (None, None);
+            (member.snapshot, member.sealed) = (Background::default(), None);
         }
         self.model.begin_epoch(epoch);
         Ok(())
@@ -605,7 +556,7 @@ impl Story {
         self.commit(member)?;
         self.rest.clear();
         if listing(&member.tree) != listing(self.model.tree()) {
-            self.fail("the leader's snapshot and what it sent behind it do not make its tree");
+            self.life.fail("the leader's snapshot and what it sent behind it do not make its tree");
         }
         Ok(())
     }
@@ -615,7 +566,7 @@ impl Story {
         let mut walk = leader.tree().walk();
         let mut stream = Vec::new();
         encode_tree_start(&mut stream, &walk);
-        let busy = self.rng.below(2) == 0;
+        let busy = self.life.dice.below(2) == 0;
         while !walk.step(leader.tree(), 3, |node| encode_node(&mut stream, &node)) {
             if busy {
                 leader.step();
@@ -623,36 +574,5 @@ impl Story {
         }
         encode_tree_end(&mut stream);
         stream
-    }
-
-    fn ended(&mut self, result: Result<(), StoreError>) {
-        match result {
-            Ok(()) => {}
-            Err(_) if self.disk.is_down() => {}
-            Err(error) if is_injected(&error) => self.tally.io_errors += 1,
-            Err(error) => self.fail(&format!("a healthy disk, but: {error}")),
-        }
-    }
-
-    fn fail(&self, why: &str) -> ! {
-        let mut text = format!("seed {}, last stop {:?}: {why}\n", self.seed, self.last_stop);
-        for dir in [self.dirs.snapshots(), self.dirs.logs()] {
-            for entry in self.disk.list(&dir).unwrap_or_default() {
-                text += &format!("  {} {} bytes\n", dir.join(&entry.name).display(), entry.len);
-            }
-        }
-        for line in self.disk.trace() {
-            text += &format!("  {line}\n");
-        }
-        panic!("{text}");
-    }
-}
-
-/// An error that the disk was told to produce.
-fn is_injected(error: &StoreError) -> bool {
-    match error {
-        StoreError::Io { source, .. } => source.to_string().contains("(simulated)"),
-        StoreError::NoValidSnapshot { tried, .. } => tried.iter().any(|why| why.contains("simulated")),
-        _ => false,
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing test says enough")]
 
 pub mod history;
+pub mod life;
 pub mod member;
 pub mod power;
 
