@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ostler-inspect", &["ostler-model", "ostler-wire", "ostler-tree", "ostler-store"]),
     // Servers on threads of a test's own process; the client library uses it in its tests and examples only.
     ("ostler-test", &["ostler-model", "ostler-wire", "ostler-server"]),
+    ("ostler-shell", &["ostler-model", "ostler-client"]),
     ("ostler-differential", &["ostler-model", "ostler-wire", "ostler-client"]),
     (
         "ostler-cli",
@@ -42,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ostler-client",
             "ostler-bench",
             "ostler-inspect",
+            "ostler-shell",
         ],
     ),
     ("xtask", &[]),

@@ -5,6 +5,7 @@ use crate::files::{Doctor, Log, Snapshot};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ostler_server::config::Inputs;
 use ostler_server::logging::LogFormat;
+use ostler_shell::{Interactive, OneShot};
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
@@ -52,6 +53,11 @@ pub enum Command {
     Snapshot(Snapshot),
     /// Explain a data directory: what is there, what is damaged, what to do. Changes nothing without --write.
     Doctor(Doctor),
+    /// Look into servers and change what they hold, line by line.
+    Shell(Interactive),
+    /// Commands about znodes, with a session of their own.
+    #[command(flatten)]
+    OneShot(OneShot),
 }
 
 #[derive(ClapArgs, Debug)]
@@ -151,6 +157,11 @@ pub fn split_properties(arguments: impl Iterator<Item = String>) -> (Vec<String>
     for variable in ["SERVER_JVMFLAGS", "JVMFLAGS"] {
         let flags = std::env::var(variable).unwrap_or_default();
         properties.extend(flags.split_whitespace().filter_map(|flag| property(flag, variable)));
+    }
+    let arguments: Vec<String> = arguments.collect();
+    // A command's data may look like a property: `ostler set /x -Dy=z`.
+    if arguments.get(1).is_some_and(|name| name == "shell" || OneShot::is_command(name)) {
+        return (arguments, properties);
     }
     let mut rest = Vec::new();
     for argument in arguments {

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Some(Command::Log(log)) => return files::run_log(log),
         Some(Command::Snapshot(snapshot)) => return files::run_snapshot(snapshot),
         Some(Command::Doctor(doctor)) => return files::run_doctor(doctor),
+        Some(Command::Shell(shell)) => return shell.run(),
+        Some(Command::OneShot(command)) => return command.run(),
         Some(Command::Serve(serve)) => {
             ostler_server::logging::start(serve.log.format.into(), serve.log.level.into());
             serve.inputs()

@@ -41,6 +41,7 @@ mod error;
 mod listeners;
 pub(crate) mod mailbox;
 mod multi;
+mod nullable;
 mod reads;
 mod retry;
 mod shared;

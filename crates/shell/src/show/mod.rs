@@ -1,0 +1,6 @@
+//! What znodes have, as text: values by kind, Stats, ACLs.
+
+pub mod acl;
+pub mod hexdump;
+pub mod stat;
+pub mod value;
