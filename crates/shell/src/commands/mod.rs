@@ -1,7 +1,7 @@
 //! The commands: one module each, one definition for everything.
 //!
 //! A command is a value: its arguments, parsed. clap makes it from the words of `ostler COMMAND` and of the shell's lines, and
-//! from the same definition come help and completion; [`crate::apache`] makes it from Apache's words. Its `run` is the same for
+//! from the same definition come help and completion; the `apache` module makes it from Apache's words. Its `run` is the same for
 //! all of them. To add a command: a module with a struct that derives `clap::Args` and has `run`, a variant of [`Command`] (or of
 //! [`ShellCommand`] if it makes no sense on its own), and its line in `run` below.
 
