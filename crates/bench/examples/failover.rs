@@ -337,7 +337,7 @@ fn split(log: &str, killed_ms: u64, first_ms: u64, total: f64) -> Split {
         log.lines().filter(|line| line.contains(text)).filter_map(line_ms).map(since).collect()
     };
     let noticed = *times(" no longer ").first().unwrap_or_else(|| panic!("not in the new leader's log: {log}"));
-    let elected = *times("state=\"LEADING\"").last().expect("it leads");
+    let elected = *times("state=leading").last().expect("it leads");
     let serving = *times("serving clients as leader").last().expect("it leads");
     Split {
         total,

@@ -19,6 +19,7 @@ pub mod limits;
 mod op;
 mod owner;
 pub mod path;
+mod peer_state;
 pub mod properties;
 mod request;
 mod stat;
@@ -35,6 +36,7 @@ pub use event::{EventType, KEEPER_STATE_SYNC_CONNECTED, WatchMode};
 pub use ids::{ServerId, SessionId, Zxid, session_password};
 pub use op::OpCode;
 pub use owner::{MAX_TTL_MS, Owner};
+pub use peer_state::PeerState;
 pub use request::{
     Blob, CheckVersion, Create, CreateOp, Delete, MultiOp, Request, SetAcl, SetData, Text, WatcherType, WireAcl,
 };

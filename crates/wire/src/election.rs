@@ -7,7 +7,7 @@ mod handshake;
 mod notification;
 
 pub use handshake::Handshake;
-pub use notification::{NOTIFICATION_VERSION, Notification, PeerState};
+pub use notification::{NOTIFICATION_VERSION, Notification};
 
 use crate::jute::{DecodeError, Reader};
 use ostler_model::limits::NOTIFICATION_BYTES_MAX;

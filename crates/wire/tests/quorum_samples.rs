@@ -3,9 +3,10 @@
 //! spoken yet: its packets are counted, nothing more.
 #![allow(clippy::unwrap_used, reason = "test helpers")]
 
+use ostler_model::PeerState;
 use ostler_model::{Ensemble, EnsembleError, OpCode, Reconfig, Request, ServerId, Txn, Zxid};
 use ostler_wire::client::decode_request;
-use ostler_wire::election::{Handshake, NOTIFICATION_VERSION, Notification, PeerState, split_frame};
+use ostler_wire::election::{Handshake, NOTIFICATION_VERSION, Notification, split_frame};
 use ostler_wire::quorum::{PROTOCOL_VERSION, ToLeader, ToLearner};
 use ostler_wire::txn;
 use serde_json::Value;

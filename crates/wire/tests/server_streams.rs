@@ -2,9 +2,10 @@
 //! again, and a decoder takes nothing that stands behind its message.
 #![allow(clippy::unwrap_used, reason = "test helpers")]
 
+use ostler_model::PeerState;
 use ostler_model::limits::{NOTIFICATION_BYTES_MAX, QUORUM_AUTH_BYTES_MAX, QUORUM_AUTH_IDS_MAX};
 use ostler_model::{AuthId, Endpoint, Host, ServerId, SessionId, Text, Zxid};
-use ostler_wire::election::{Handshake, NOTIFICATION_VERSION, Notification, PeerState, split_frame};
+use ostler_wire::election::{Handshake, NOTIFICATION_VERSION, Notification, split_frame};
 use ostler_wire::jute::DecodeError;
 use ostler_wire::quorum::{LearnerInfo, ToLeader, ToLearner, Touch, packet_bytes_max};
 use proptest::collection::vec;

@@ -42,10 +42,11 @@ pub use event::{Boot, DiskDone, Event};
 pub use history::{Epochs, History, Span};
 pub use links::{ConnId, LinkAction, LinkClose, LinkEvent, Links};
 pub use message::Message;
+pub use ostler_model::PeerState;
 pub use settings::{Quirks, Settings};
 pub use status::{LearnerPhase, LearnerStatus, Status, ZabPhase};
 pub use trace::{RoleEnd, SyncKind, Trace};
-pub use vote::{Notification, PeerState, Vote};
+pub use vote::{Notification, Vote};
 pub use zab::Zab;
 
 /// The bytes of a transaction as they stand in the log: shared, never copied.

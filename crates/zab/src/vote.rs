@@ -1,20 +1,7 @@
 //! Votes and notifications (E§3, E§4.2).
 
 use core::cmp::Ordering;
-use ostler_model::{ServerId, Zxid};
-
-/// What a server says it is doing (E§1.1).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum PeerState {
-    /// Looking for a leader.
-    Looking,
-    /// Following one.
-    Following,
-    /// Leading.
-    Leading,
-    /// Observing.
-    Observing,
-}
+use ostler_model::{PeerState, ServerId, Zxid};
 
 /// A candidate, with what makes it better or worse than another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

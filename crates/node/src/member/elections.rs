@@ -4,7 +4,7 @@ use super::{Member, Order, Parts, Port};
 use ostler_model::{Endpoint, Ensemble, ServerId};
 use ostler_wire::election::{self, Handshake, split_frame};
 use ostler_zab::{ConnId, LinkAction, LinkEvent};
-use ostler_zab::{Event, LinkId, Notification, PeerState, Vote};
+use ostler_zab::{Event, LinkId, Notification, Vote};
 use std::sync::Arc;
 
 /// One connection of the election port.
@@ -85,7 +85,7 @@ impl Member {
     fn notification_bytes(&self, notification: &Notification) -> Vec<u8> {
         let text = self.committed.to_string();
         let wire = election::Notification {
-            state: wire_state(notification.state),
+            state: notification.state,
             leader: notification.vote.leader,
             zxid: notification.vote.zxid,
             round: notification.round,
@@ -152,7 +152,7 @@ fn heard_ensemble(wire: &election::Notification<'_>) -> Option<Ensemble> {
 fn own_notification(wire: &election::Notification<'_>) -> Notification {
     let config = heard_ensemble(wire);
     Notification {
-        state: own_state(wire.state),
+        state: wire.state,
         vote: Vote { leader: wire.leader, zxid: wire.zxid, peer_epoch: wire.peer_epoch },
         round: wire.round,
         version: u32::try_from(wire.version).unwrap_or(0),
@@ -160,29 +160,11 @@ fn own_notification(wire: &election::Notification<'_>) -> Notification {
     }
 }
 
-fn wire_state(state: PeerState) -> election::PeerState {
-    match state {
-        PeerState::Looking => election::PeerState::Looking,
-        PeerState::Following => election::PeerState::Following,
-        PeerState::Leading => election::PeerState::Leading,
-        PeerState::Observing => election::PeerState::Observing,
-    }
-}
-
-fn own_state(state: election::PeerState) -> PeerState {
-    match state {
-        election::PeerState::Looking => PeerState::Looking,
-        election::PeerState::Following => PeerState::Following,
-        election::PeerState::Leading => PeerState::Leading,
-        election::PeerState::Observing => PeerState::Observing,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{NodeConfig, Now, Replica, Stream};
-    use ostler_model::Zxid;
+    use ostler_model::{PeerState, Zxid};
     use ostler_tree::{Tree, TreeConfig};
     use ostler_zab::{Boot, Epochs, History, Settings};
 

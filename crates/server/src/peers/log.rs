@@ -2,7 +2,7 @@
 
 use ostler_model::{Ensemble, ServerId, Zxid};
 use ostler_store::StoreError;
-use ostler_zab::{CloseWhy, PeerState, RoleEnd, ServingRole, SyncKind, Trace, Vote};
+use ostler_zab::{CloseWhy, RoleEnd, ServingRole, SyncKind, Trace, Vote};
 use std::io;
 use tracing::{debug, error, info, warn};
 
@@ -54,15 +54,6 @@ fn vote_text(vote: &Vote) -> String {
     format!("server {} (epoch {}, zxid {})", vote.leader.0, vote.peer_epoch, vote.zxid)
 }
 
-fn state_text(state: PeerState) -> &'static str {
-    match state {
-        PeerState::Looking => "LOOKING",
-        PeerState::Following => "FOLLOWING",
-        PeerState::Leading => "LEADING",
-        PeerState::Observing => "OBSERVING",
-    }
-}
-
 pub fn trace(trace: &Trace) {
     match trace {
         Trace::ElectionStarted { round, vote } => info!(round, "looking for a leader; own vote: {}", vote_text(vote)),
@@ -70,10 +61,10 @@ pub fn trace(trace: &Trace) {
             debug!(round, "now voting for {}, heard from server {}", vote_text(vote), heard_from.0);
         }
         Trace::Elected { round, vote, state } => {
-            info!(round, state = state_text(*state), "elected: {}", vote_text(vote));
+            info!(round, %state, "elected: {}", vote_text(vote));
         }
-        Trace::RoleEntered { state, leader } => debug!(leader = leader.0, "now {}", state_text(*state)),
-        Trace::RoleLeft { state, why } => warn!("no longer {}: {}", state_text(*state), end_text(*why)),
+        Trace::RoleEntered { state, leader } => debug!(leader = leader.0, "now {}", state),
+        Trace::RoleLeft { state, why } => warn!("no longer {}: {}", state, end_text(*why)),
         Trace::EpochProposed { epoch } => debug!(epoch, "proposing epoch {epoch}"),
         Trace::EpochAccepted { epoch } => debug!(epoch, "a quorum accepted epoch {epoch}"),
         Trace::Syncing { server, with, from, to, .. } => {

@@ -57,7 +57,7 @@ pub fn proposal_sizes(scene: &Scene<'_>) -> String {
 pub fn monitor(scene: &Scene<'_>) -> String {
     let Some(peers) = scene.peers else { return String::new() };
     let status = peers.status();
-    let mut out = format!("zk_peer_state\t{} - {}\n", state_text(status.peer_state), phase_text(status.phase));
+    let mut out = format!("zk_peer_state\t{} - {}\n", status.peer_state, phase_text(status.phase));
     let mut gauge = |name: &str, value: i64| {
         let _ = writeln!(out, "zk_{name}\t{value}");
     };
@@ -99,15 +99,6 @@ pub fn conf(ensemble: &EnsembleConfig, peers: &Peers) -> String {
         address.map_or(0, |address| address.election_port),
         address.map_or(0, |address| address.quorum_port),
     )
-}
-
-fn state_text(state: PeerState) -> &'static str {
-    match state {
-        PeerState::Looking => "looking",
-        PeerState::Following => "following",
-        PeerState::Leading => "leading",
-        PeerState::Observing => "observing",
-    }
 }
 
 fn phase_text(phase: ZabPhase) -> &'static str {

@@ -3,7 +3,7 @@
 use crate::jute::{self, DecodeError, Reader};
 use crate::utf8;
 use ostler_model::limits::NOTIFICATION_BYTES_MAX;
-use ostler_model::{ServerId, Text, Zxid};
+use ostler_model::{PeerState, ServerId, Text, Zxid};
 
 /// The version of the message that is sent: 2, with a configuration.
 pub const NOTIFICATION_VERSION: i32 = 2;
@@ -15,25 +15,6 @@ const WITHOUT_VERSION_BYTES: usize = 40;
 
 /// The longest configuration that the rest of a message leaves room for.
 const CONFIG_BYTES_MAX: usize = NOTIFICATION_BYTES_MAX - WITHOUT_VERSION_BYTES - 4;
-
-/// What a server is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[repr(i32)]
-#[allow(missing_docs, reason = "the protocol's names")]
-pub enum PeerState {
-    Looking = 0,
-    Following = 1,
-    Leading = 2,
-    Observing = 3,
-}
-
-impl PeerState {
-    fn from_i32(code: i32) -> Result<PeerState, DecodeError> {
-        use PeerState::{Following, Leading, Looking, Observing};
-        let states = [Looking, Following, Leading, Observing];
-        states.into_iter().find(|state| *state as i32 == code).ok_or(DecodeError::BadValue(code))
-    }
-}
 
 /// A vote, or the answer to one. Who sent it is known from the connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,7 +43,7 @@ impl<'a> Notification<'a> {
     pub fn decode(content: &'a [u8]) -> Result<Notification<'a>, DecodeError> {
         let r = &mut Reader::of_server(content, content.len());
         let mut notification = Notification {
-            state: PeerState::from_i32(r.int()?)?,
+            state: state(r.int()?)?,
             leader: ServerId(r.long()?),
             zxid: Zxid(r.long()?),
             round: r.long()?,
@@ -99,6 +80,10 @@ impl<'a> Notification<'a> {
             jute::put_text(out, Some(config));
         });
     }
+}
+
+fn state(code: i32) -> Result<PeerState, DecodeError> {
+    PeerState::from_code(code).ok_or(DecodeError::BadValue(code))
 }
 
 #[cfg(test)]
