@@ -1,10 +1,14 @@
 //! The recipes under contention, server crashes, expired sessions, and lost connections at every step.
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
+mod cache;
 mod election;
 #[path = "../embedded/mod.rs"]
 mod embedded;
 mod lock;
+mod meeting;
+mod once;
+mod sharing;
 
 use embedded::soon;
 use ostler_client::aio::Client;
