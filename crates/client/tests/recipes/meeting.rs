@@ -35,7 +35,7 @@ async fn a_raised_barrier_keeps_all_that_come() {
     // It waits when its watch is set.
     soon(async {
         while !server.word("wchp").contains("/barrier") {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
