@@ -26,7 +26,7 @@ pub use forward::{Forward, Outbound};
 use hashbrown::HashMap;
 use lanes::Lane;
 use ostler_model::{SessionId, Txn, TxnHeader, Zxid};
-use ostler_tree::{Overlay, Tree};
+use ostler_tree::{Found, Overlay, Tree};
 use ostler_zab::LinkId;
 pub(crate) use receive::watched_path;
 pub use reconfig::Membership;
@@ -102,6 +102,8 @@ struct Proposed {
     txn: Txn,
     /// The tree's digest behind it, as prepare foresaw it.
     digest: Option<i64>,
+    /// What prepare found; only while the role lasts in which it was prepared.
+    found: Option<Found>,
     origin: Option<Origin>,
 }
 

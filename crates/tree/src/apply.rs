@@ -203,11 +203,34 @@ fn set_data<S: Store>(
 ) -> Result<Stat, ErrorCode> {
     let path = key(path);
     let node = store.find(path).ok_or(ErrorCode::NoNode)?;
+    let has_digest = store.digest_mut().is_some();
+    let crc = if has_digest { content_crc(path, data) } else { 0 };
+    let crc_before = if has_digest && in_digest(path) { store.crc(node, path) } else { 0 };
+    Ok(set_data_at(store, header, &Target { node, path, crc_before, crc }, data, version, changes))
+}
+
+/// Where data goes: the node, its path as stores know it, and the CRCs of path and data before and afterwards (0 with
+/// digests off).
+pub(crate) struct Target<'p, N> {
+    pub node: N,
+    pub path: &'p str,
+    pub crc_before: u32,
+    pub crc: u32,
+}
+
+pub(crate) fn set_data_at<'p, S: Store>(
+    store: &mut S,
+    header: &TxnHeader,
+    target: &Target<'p, S::Node<'p>>,
+    data: Option<&[u8]>,
+    version: i32,
+    changes: &mut Vec<Change>,
+) -> Stat {
+    let Target { node, path, crc_before, crc } = *target;
     let before = store.stat(node);
     let after = StoredStat { version, mzxid: header.zxid, mtime: header.time_ms, ..before };
-    let crc = if store.digest_mut().is_some() { content_crc(path, data) } else { 0 };
     if in_digest(path) && store.digest_mut().is_some() {
-        let gone = node_digest(store.crc(node, path), &before);
+        let gone = node_digest(crc_before, &before);
         add_digest(store, node_digest(crc, &after).wrapping_sub(gone));
     }
     let length_before = store.data_length(node);
@@ -220,7 +243,7 @@ fn set_data<S: Store>(
         let parent_acl = acl.clone();
         changes.push(Change { kind: ChangeKind::DataChanged, path: Arc::from(shown(path)), acl, parent_acl });
     }
-    Ok(after.visible(length, store.num_children(node)))
+    after.visible(length, store.num_children(node))
 }
 
 fn set_acl<S: Store>(store: &mut S, path: &str, acl: &AclList, aversion: i32) -> Result<Stat, ErrorCode> {

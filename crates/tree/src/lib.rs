@@ -27,5 +27,5 @@ pub use prepare::{Caller, Prepared};
 pub use quota::{Quota, limits_path, stats_path};
 pub use store::{NewNode, Store};
 pub use sweep::SweepCursor;
-pub use table::{ChildCursor, EphemeralCursor, NodeRef, Tree, TreeConfig};
+pub use table::{ChildCursor, EphemeralCursor, Found, NodeRef, Tree, TreeConfig};
 pub use walk::{NodeImage, Walk};

@@ -14,7 +14,7 @@ mod set;
 mod size;
 
 use crate::overlay::{View, key};
-use crate::{Overlay, Policy, Store, Tree, TxnResult, apply};
+use crate::{Found, Overlay, Policy, Store, Tree, TxnResult, apply};
 use ostler_model::{AuthId, ErrorCode, Request, Txn, TxnHeader};
 
 /// On whose behalf a request is checked.
@@ -40,6 +40,8 @@ pub struct Prepared {
     pub txn: Txn,
     /// The tree's digest once it is applied; `None` for error transactions or with digests off.
     pub digest: Option<i64>,
+    /// For [`Tree::apply_prepared`](crate::Tree::apply_prepared), if everything that was prepared before is applied before it.
+    pub found: Option<Found>,
 }
 
 /// Everything the checks of one request look at.
@@ -77,7 +79,8 @@ impl Overlay {
             single => check.single(single).and_then(|txn| check.accept(txn)).unwrap_or_else(Txn::Error),
         };
         let digest = if txn.is_error() { None } else { check.view.digest() };
-        Prepared { txn, digest }
+        let found = if matches!(txn, Txn::SetData { .. }) { check.view.found() } else { None };
+        Prepared { txn, digest, found }
     }
 }
 
@@ -85,7 +88,12 @@ impl Prepared {
     /// What a multi becomes whose body does not decode: it takes a zxid, unlike other undecodable requests (section
     /// 20; the one exception is a null ACL vector, which is answered like those). Nothing becomes pending.
     pub fn malformed() -> Prepared {
-        Prepared { txn: Txn::Error(ErrorCode::MarshallingError), digest: None }
+        Prepared::refused(ErrorCode::MarshallingError)
+    }
+
+    /// What becomes of a request that is refused without a look at the tree.
+    pub fn refused(code: ErrorCode) -> Prepared {
+        Prepared { txn: Txn::Error(code), digest: None, found: None }
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) use ext::ChildList;
 pub use slots::NodeId;
 pub(crate) use slots::{NONE, ROOT};
 
+use crate::apply::{Target, set_data_at};
 use crate::{Change, NewNode, Store, TxnResult, apply, content_crc};
 use acls::Acls;
 use blobs::{Blobs, Content};
@@ -70,6 +71,15 @@ pub struct Tree {
 pub struct NodeRef<'a> {
     tree: &'a Tree,
     id: NodeId,
+}
+
+/// A node that prepare found, so that apply need not look it up and hash its content again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    pub(crate) node: NodeId,
+    /// Of its path and data, before and afterwards; 0 with digests off.
+    pub(crate) crc_before: u32,
+    pub(crate) crc: u32,
 }
 
 /// A position in the listing of one directory, valid across changes (pages may repeat or miss what changed meanwhile;
@@ -252,6 +262,38 @@ impl Tree {
         let result = apply(self, header, txn, changes);
         self.zxid = self.zxid.max(header.zxid);
         result
+    }
+
+    /// As [`Tree::apply`], for a transaction that was prepared over this very tree with everything between applied: what
+    /// prepare found is still true.
+    pub fn apply_prepared(
+        &mut self,
+        header: &TxnHeader,
+        txn: &Txn,
+        found: Option<Found>,
+        changes: &mut Vec<Change>,
+    ) -> TxnResult {
+        let (Txn::SetData { path, data, version }, Some(Found { node, crc_before, crc })) = (txn, found) else {
+            return self.apply(header, txn, changes);
+        };
+        let path = if path == "/" { "" } else { path };
+        assert!(self.is_at(node, path), "{path}: the node is not where prepare found it");
+        let target = Target { node, path, crc_before, crc };
+        let stat = set_data_at(self, header, &target, data.as_deref(), *version, changes);
+        self.zxid = self.zxid.max(header.zxid);
+        TxnResult::DataSet { stat }
+    }
+
+    /// True if the node's path is `path`, "" for the root.
+    fn is_at(&self, id: NodeId, path: &str) -> bool {
+        let (mut at, mut rest) = (id, path.as_bytes());
+        while at != ROOT {
+            let before = rest.strip_suffix(self.content(at).name).and_then(|rest| rest.strip_suffix(b"/"));
+            let Some(before) = before else { return false };
+            rest = before;
+            at = NodeId(self.slots.at(at).parent);
+        }
+        rest.is_empty()
     }
 
     /// The child of `parent` with this name.

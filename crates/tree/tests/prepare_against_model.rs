@@ -127,7 +127,7 @@ impl Case {
     fn apply_next(&mut self) {
         let Some(next) = self.pending.pop_front() else { return };
         self.changes.clear();
-        let result = self.tree.apply(&next.header, &next.prepared.txn, &mut self.changes);
+        let result = self.tree.apply_prepared(&next.header, &next.prepared.txn, next.prepared.found, &mut self.changes);
         self.overlay.applied(next.header.zxid);
         assert_eq!(result, next.result, "{:?}", next.prepared.txn);
         compare::assert_events(&self.changes, next.events, next.closes_session);

@@ -72,5 +72,15 @@ final class Checks {
         return item;
     }
 
+    /** What the server answers to a four-letter word. */
+    String word(String word) throws java.io.IOException {
+        int colon = server.lastIndexOf(':');
+        try (var socket = new java.net.Socket(server.substring(0, colon), Integer.parseInt(server.substring(colon + 1)))) {
+            socket.setSoTimeout(60_000);
+            socket.getOutputStream().write(bytes(word));
+            return new String(socket.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+        }
+    }
+
     static byte[] bytes(String s) { return s.getBytes(java.nio.charset.StandardCharsets.UTF_8); }
 }

@@ -45,7 +45,7 @@ impl Replica {
 
     fn apply_one(&mut self, tree: &mut Tree, proposed: &Proposed, batch: &mut Batch, dones: &mut [Vec<(usize, Done)>]) {
         let first = batch.changes.len();
-        let result = tree.apply(&proposed.header, &proposed.txn, &mut batch.changes);
+        let result = tree.apply_prepared(&proposed.header, &proposed.txn, proposed.found, &mut batch.changes);
         let agrees = self.digest_agrees(tree, proposed);
         debug_assert!(agrees || self.role == Role::Learner, "{}: not what prepare foresaw", tree.zxid());
         if !agrees {

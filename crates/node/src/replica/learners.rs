@@ -3,8 +3,8 @@
 use super::sessions::{Life, Owner};
 use super::{Forward, Replica, Role};
 use crate::{Item, Now, Stream};
-use ostler_model::{AuthIds, ErrorCode, OpCode, Request, SessionId, Txn};
-use ostler_tree::Tree;
+use ostler_model::{AuthIds, ErrorCode, OpCode, Request, SessionId};
+use ostler_tree::{Prepared, Tree};
 use ostler_wire::client::decode_request;
 use ostler_zab::LinkId;
 use std::sync::Arc;
@@ -118,6 +118,6 @@ impl Replica {
 
     fn propose_error(&mut self, now: Now, caller: (SessionId, i32), code: ErrorCode) {
         let header = self.next_header(now, caller.0, caller.1);
-        self.push(header, Txn::Error(code), None, None);
+        self.push(header, Prepared::refused(code), None);
     }
 }

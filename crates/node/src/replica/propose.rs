@@ -36,17 +36,18 @@ impl Replica {
         if let (Some(Ok(next)), Txn::Reconfig { .. }) = (next, &prepared.txn) {
             self.note_reconfig(next);
         }
-        self.push(header, prepared.txn, prepared.digest, origin);
+        self.push(header, prepared, origin);
     }
 
     /// Proposes what a multi becomes that does not decode.
     pub(super) fn propose_malformed(&mut self, now: Now, (session, cxid): (SessionId, i32), origin: Origin) {
         let header = self.next_header(now, session, cxid);
         let prepared = Prepared::malformed();
-        self.push(header, prepared.txn, prepared.digest, Some(origin));
+        self.push(header, prepared, Some(origin));
     }
 
-    pub(super) fn push(&mut self, header: TxnHeader, txn: Txn, digest: Option<i64>, origin: Option<Origin>) {
+    pub(super) fn push(&mut self, header: TxnHeader, prepared: Prepared, origin: Option<Origin>) {
+        let Prepared { txn, digest, found } = prepared;
         // Behind a closeSession without its list Apache would take a digest for the list.
         let listless = matches!(txn, Txn::CloseSession { paths: None });
         let in_record =
@@ -64,6 +65,6 @@ impl Replica {
             }
             _ => self.appends.push(Append { zxid: header.zxid, record }),
         }
-        self.window.push_back(Proposed { header, txn, digest, origin });
+        self.window.push_back(Proposed { header, txn, digest, found, origin });
     }
 }

@@ -82,7 +82,7 @@ impl Replica {
         self.drains.clear();
         self.hold = None;
         for proposed in &mut self.window {
-            proposed.origin = None;
+            (proposed.origin, proposed.found) = (None, None);
         }
         self.stopping = vec![true; streams.len()];
         for stream in streams {
@@ -105,7 +105,13 @@ impl Replica {
         let origin = self.match_own(tree, streams, &header, &txn);
         self.stats.proposed += 1;
         self.last_proposed = header.zxid;
-        self.window.push_back(Proposed { header, txn, digest: digest.map(|digest| digest.tree_digest), origin });
+        self.window.push_back(Proposed {
+            header,
+            txn,
+            digest: digest.map(|digest| digest.tree_digest),
+            found: None,
+            origin,
+        });
     }
 
     /// Transactions behind `after` that were not applied are gone.

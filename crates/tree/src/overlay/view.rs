@@ -2,9 +2,9 @@
 
 use super::pending::{Pending, PendingNode, Savepoint};
 use super::{Handle, Overlay};
-use crate::Tree;
 use crate::store::{NewNode, Store};
 use crate::table::NodeId;
+use crate::{Found, Tree};
 use ostler_model::{AclList, SessionId, StoredStat, Zxid};
 
 /// The state in which a request is checked and to which its transaction is applied.
@@ -13,6 +13,8 @@ pub(crate) struct View<'a> {
     overlay: &'a mut Overlay,
     zxid: Zxid,
     digest: bool,
+    /// What the last setData of this transaction was about, if the table has the node.
+    found: Option<Found>,
 }
 
 impl Overlay {
@@ -22,7 +24,7 @@ impl Overlay {
         // Asked of the tree whenever it has caught up, so that the two cannot drift apart.
         self.digest = self.digest(tree) as u64;
         self.last = zxid;
-        View { tree, overlay: self, zxid, digest: tree.digest_enabled() }
+        View { tree, overlay: self, zxid, digest: tree.digest_enabled(), found: None }
     }
 
     pub(super) fn stored(&self, tree: &Tree, node: Handle<'_>) -> StoredStat {
@@ -50,6 +52,11 @@ impl View<'_> {
     /// The digest behind the transaction, `None` with digests off.
     pub(crate) fn digest(&self) -> Option<i64> {
         self.digest.then_some(self.overlay.digest as i64)
+    }
+
+    /// Where the data of a transaction that is a setData and nothing else will go.
+    pub(crate) fn found(&self) -> Option<Found> {
+        self.found
     }
 
     pub(crate) fn session_is_open(&self, session: SessionId) -> bool {
@@ -154,8 +161,10 @@ impl Store for View<'_> {
 
     fn set_data(&mut self, node: Handle<'_>, data: Option<&[u8]>, crc: u32) {
         let node = self.change(node);
+        let found = node.committed.map(|id| Found { node: id, crc_before: node.crc, crc });
         node.data_length = data.map_or(0, <[u8]>::len);
         node.crc = crc;
+        self.found = found;
     }
 
     fn set_acl(&mut self, node: Handle<'_>, acl: &AclList) {

@@ -73,7 +73,7 @@ impl Server {
 
     fn apply(&mut self, header: &TxnHeader, prepared: &Prepared) -> TxnResult {
         self.changes.clear();
-        let result = self.tree.apply(header, &prepared.txn, &mut self.changes);
+        let result = self.tree.apply_prepared(header, &prepared.txn, prepared.found, &mut self.changes);
         self.overlay.applied(header.zxid);
         result
     }
