@@ -11,7 +11,13 @@ use std::process::Command;
 
 const SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// Crates of their own beside the workspace, with a lock file each.
-const LOCK_FILES: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock", "bench/spikes/Cargo.lock", "interop/rust/Cargo.lock"];
+const LOCK_FILES: &[&str] = &[
+    "Cargo.lock",
+    "fuzz/Cargo.lock",
+    "bench/spikes/Cargo.lock",
+    "bench/clients/Cargo.lock",
+    "interop/rust/Cargo.lock",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace").to_path_buf()

@@ -99,6 +99,11 @@ impl Chroot {
         }
     }
 
+    /// No prefix: paths are the server's.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The server's name of a path of ours. A path that is not absolute is passed on, so that the server refuses
     /// it in its own words.
     pub fn outside(&self, inside: &str) -> String {

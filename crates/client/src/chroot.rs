@@ -2,16 +2,45 @@
 
 use crate::address::Chroot;
 use ostler_model::{CheckVersion, Create, Delete, MultiOp, Request, SetAcl, SetData, Text};
+use std::borrow::Cow;
 
 /// The same request with the server's paths.
-pub(crate) fn outside<'a>(chroot: &Chroot, request: &Request<'a>) -> Request<'a> {
+pub(crate) fn outside<'a, 'b>(chroot: &Chroot, request: &'b Request<'a>) -> Cow<'b, Request<'a>> {
+    if chroot.is_empty() {
+        return Cow::Borrowed(request);
+    }
     let mut request = request.clone();
     paths(&mut request, &mut |path| {
         if let Some(inside) = path {
             *inside = chroot.outside(inside).into();
         }
     });
-    request
+    Cow::Owned(request)
+}
+
+/// The first path of a request, for messages; empty if it has none.
+pub(crate) fn first<'r>(request: &'r Request<'_>) -> &'r str {
+    let path = match request {
+        Request::Create(Create { path, .. })
+        | Request::Delete(Delete { path, .. })
+        | Request::DeleteContainer { path }
+        | Request::SetData(SetData { path, .. })
+        | Request::SetAcl(SetAcl { path, .. })
+        | Request::Sync { path }
+        | Request::Exists { path, .. }
+        | Request::GetData { path, .. }
+        | Request::GetChildren { path, .. }
+        | Request::GetChildren2 { path, .. }
+        | Request::GetAcl { path }
+        | Request::GetEphemerals { prefix: path }
+        | Request::GetAllChildrenNumber { path }
+        | Request::AddWatch { path, .. }
+        | Request::CheckWatches { path, .. }
+        | Request::RemoveWatches { path, .. } => path.as_deref(),
+        Request::MultiRead(reads) => reads.first().map(first),
+        _ => None,
+    };
+    path.unwrap_or_default()
 }
 
 /// Shows every path of a request that names a znode.
@@ -70,7 +99,7 @@ mod tests {
         let delete = |path: &'static str| MultiOp::Delete(Delete { path: Some(path.into()), version: -1 });
         let multi = Request::Multi(vec![delete("/a"), delete("/"), delete("relative")]);
         let expected = Request::Multi(vec![delete("/app/a"), delete("/app"), delete("relative")]);
-        assert_eq!(outside(&chroot, &multi), expected);
-        assert_eq!(outside(&Chroot::default(), &multi), multi);
+        assert_eq!(*outside(&chroot, &multi), expected);
+        assert_eq!(*outside(&Chroot::default(), &multi), multi);
     }
 }

@@ -212,15 +212,28 @@ impl Session {
             return;
         }
         self.heard_ms = now_ms;
+        let mut rest = bytes;
         let mut joined = std::mem::take(&mut self.partial);
-        if joined.is_empty() {
-            let used = self.frames(now_ms, link, bytes);
-            self.partial = bytes[used..].to_vec();
-        } else {
-            joined.extend_from_slice(bytes);
+        if !joined.is_empty() {
+            // Only the frame that began before is joined; those behind it are read where they are.
+            let missing = missing_bytes(&joined).min(rest.len());
+            let (head, behind) = rest.split_at(missing);
+            joined.extend_from_slice(head);
+            let missing = missing_bytes(&joined).min(behind.len());
+            let (body, behind) = behind.split_at(missing);
+            joined.extend_from_slice(body);
+            rest = behind;
             let used = self.frames(now_ms, link, &joined);
-            joined.drain(..used);
-            self.partial = joined;
+            if used < joined.len() {
+                assert!(rest.is_empty(), "a frame is incomplete only if everything was taken");
+                joined.drain(..used);
+                self.partial = joined;
+                return;
+            }
+        }
+        if self.link() == Some(link) {
+            let used = self.frames(now_ms, link, rest);
+            self.partial.extend_from_slice(&rest[used..]);
         }
     }
 
@@ -628,6 +641,12 @@ fn decode_event(body: &[u8]) -> Option<(EventType, String)> {
         _ => return None,
     };
     Some((kind, event.path?.into_owned()))
+}
+
+/// How many bytes the length of a frame lacks, or, if it is there, the frame. A length out of bounds lacks nothing.
+fn missing_bytes(begun: &[u8]) -> usize {
+    let Some((length, payload)) = begun.split_first_chunk::<4>() else { return 4 - begun.len() };
+    usize::try_from(i32::from_be_bytes(*length)).map_or(0, |length| length.saturating_sub(payload.len()))
 }
 
 /// A frame's payload and what is behind it.

@@ -118,11 +118,11 @@ impl Builder {
         let ConnectString { hosts, chroot } = ConnectString::parse(&self.address)?;
         let wait = self.connect_timeout.unwrap_or(self.session_timeout);
         let started = Instant::now();
-        let (session, chroot, shared) = (self.session(&hosts), Arc::new(chroot), Arc::new(Shared::new()));
+        let (session, shared) = (self.session(&hosts), Arc::new(Shared::new(chroot)));
         let states = States::new(shared.listen());
-        tokio::spawn(Driver::new(session, started, hosts, Arc::clone(&chroot), Arc::clone(&shared)).run());
+        tokio::spawn(Driver::new(session, started, hosts, Arc::clone(&shared)).run());
         // From here on dropping the handle ends the task, also when this future is dropped.
-        let client = Client::new(shared, chroot, self.request_bytes_max);
+        let client = Client::new(shared, self.request_bytes_max);
         let mut last = String::from("no attempt was finished");
         match tokio::time::timeout(wait, connected(states, &mut last)).await {
             Ok(result) => result.map(|()| client),

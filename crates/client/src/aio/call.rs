@@ -1,5 +1,6 @@
 //! One request on its way: the future that a call returns, and the slot it shares with the driver.
 
+use crate::address::Chroot;
 use crate::aio::error::Error;
 use crate::aio::shared::Shared;
 use crate::calls::Answer;
@@ -23,20 +24,24 @@ enum Stage {
 
 /// Shared by the future and the driver.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<(Stage, Option<Waker>)>);
+pub(crate) struct Slot {
+    state: Mutex<(Stage, Option<Waker>)>,
+    /// What was asked about, as the caller named it.
+    path: Box<str>,
+}
 
 impl Slot {
-    pub(crate) fn new(request: Prepared) -> Slot {
-        Slot(Mutex::new((Stage::Waiting(request), None)))
+    pub(crate) fn new(request: Prepared, path: &str) -> Slot {
+        Slot { state: Mutex::new((Stage::Waiting(request), None)), path: path.into() }
     }
 
     /// For what the session encodes itself.
     pub(crate) fn taken() -> Slot {
-        Slot(Mutex::new((Stage::Taken, None)))
+        Slot { state: Mutex::new((Stage::Taken, None)), path: "".into() }
     }
 
     fn lock(&self) -> MutexGuard<'_, (Stage, Option<Waker>)> {
-        self.0.lock().expect("nothing panics while it holds a slot")
+        self.state.lock().expect("nothing panics while it holds a slot")
     }
 
     /// The request, for the session. `None`: the caller does not want it any more.
@@ -89,7 +94,15 @@ impl Slot {
     }
 }
 
-type Decode<T> = Box<dyn FnOnce(Answer) -> Result<T, Error> + Send>;
+/// What a reply is understood with: the path that the caller named, and the chroot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub path: &'a str,
+    pub chroot: &'a Chroot,
+}
+
+/// Closures that carry nothing need no memory here; what they have to know is in [`Asked`].
+type Decode<T> = Box<dyn FnOnce(Answer, Asked<'_>) -> Result<T, Error> + Send>;
 
 /// A call under way. It was made when the method was called, not when this is first awaited: calls of all clones of a
 /// [`Client`](crate::aio::Client) take effect in the order of the method calls.
@@ -107,7 +120,7 @@ impl<T> Call<T> {
     pub(crate) fn new(
         slot: Arc<Slot>,
         shared: Arc<Shared>,
-        decode: impl FnOnce(Answer) -> Result<T, Error> + Send + 'static,
+        decode: impl FnOnce(Answer, Asked<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Call<T> {
         Call { slot, shared, decode: Some(Box::new(decode)) }
     }
@@ -128,7 +141,8 @@ impl<T> Future for Call<T> {
             Poll::Pending => return Poll::Pending,
         };
         let decode = self.decode.take().expect("a future is not polled again after it was ready");
-        Poll::Ready(answer.and_then(decode))
+        let asked = Asked { path: &self.slot.path, chroot: &self.shared.chroot };
+        Poll::Ready(answer.and_then(|answer| decode(answer, asked)))
     }
 }
 

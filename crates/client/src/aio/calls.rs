@@ -153,8 +153,8 @@ impl Client {
     /// ```
     pub fn config(&self) -> Call<(Vec<u8>, Stat)> {
         let request = Request::GetData { path: Some(CONFIG.into()), watch: false };
-        self.ask_raw(&request, None, |answer| {
-            data(&good_reply(&answer, CONFIG.to_owned())?).ok_or_else(|| other_shape(&answer))
+        self.ask_raw(&request, CONFIG, None, |answer, asked| {
+            data(&good_reply(&answer, asked.path)?).ok_or_else(|| other_shape(&answer))
         })
     }
 

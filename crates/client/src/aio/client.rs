@@ -2,7 +2,7 @@
 
 use crate::address::Chroot;
 use crate::aio::builder::Builder;
-use crate::aio::call::{Call, Slot};
+use crate::aio::call::{Asked, Call, Slot};
 use crate::aio::error::Error;
 use crate::aio::mailbox::Mailbox;
 use crate::aio::shared::{Item, Registration, Shared};
@@ -25,7 +25,6 @@ pub struct Client {
 
 pub(crate) struct Core {
     pub shared: Arc<Shared>,
-    pub chroot: Arc<Chroot>,
     request_bytes_max: usize,
 }
 
@@ -45,8 +44,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub(crate) fn new(shared: Arc<Shared>, chroot: Arc<Chroot>, request_bytes_max: usize) -> Client {
-        Client { core: Arc::new(Core { shared, chroot, request_bytes_max }) }
+    pub(crate) fn new(shared: Arc<Shared>, request_bytes_max: usize) -> Client {
+        Client { core: Arc::new(Core { shared, request_bytes_max }) }
     }
 
     /// Opens a session with usual settings; [`Client::builder`] has more.
@@ -89,7 +88,7 @@ impl Client {
     pub fn add_auth(&self, scheme: &str, auth: &[u8]) -> Call<()> {
         let slot = Arc::new(Slot::taken());
         let (scheme, auth) = (scheme.to_owned(), auth.to_vec());
-        let call = Call::new(Arc::clone(&slot), Arc::clone(&self.core.shared), |answer| {
+        let call = Call::new(Arc::clone(&slot), Arc::clone(&self.core.shared), |answer, _| {
             if answer.raw.err == 0 { Ok(()) } else { Err(Error::AuthFailed { sent: false }) }
         });
         self.core.shared.push(Item::Auth { slot, scheme, auth });
@@ -111,24 +110,34 @@ impl Client {
         watch: Option<Registration>,
         decode: impl FnOnce(Reply<'_>, &Chroot) -> Option<T> + Send + 'static,
     ) -> Call<T> {
-        let path = path_of(request);
-        let chroot = Arc::clone(&self.core.chroot);
-        self.ask_raw(&chroot::outside(&self.core.chroot, request), watch, move |answer| {
-            let reply = good_reply(&answer, path)?;
-            decode(reply, &chroot).ok_or_else(|| other_shape(&answer))
+        self.ask_answer(request, watch, move |answer, asked| {
+            let reply = good_reply(&answer, asked.path)?;
+            decode(reply, asked.chroot).ok_or_else(|| other_shape(&answer))
         })
     }
 
-    /// Sends a request whose paths are the server's.
-    pub(crate) fn ask_raw<T>(
+    /// The same, for who looks at the answer itself.
+    pub(crate) fn ask_answer<T>(
         &self,
         request: &Request<'_>,
         watch: Option<Registration>,
-        decode: impl FnOnce(Answer) -> Result<T, Error> + Send + 'static,
+        decode: impl FnOnce(Answer, Asked<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Call<T> {
+        let outside = chroot::outside(&self.core.shared.chroot, request);
+        self.ask_raw(&outside, chroot::first(request), watch, decode)
+    }
+
+    /// Sends a request whose paths are the server's; `path` is what messages name.
+    pub(crate) fn ask_raw<T>(
+        &self,
+        request: &Request<'_>,
+        path: &str,
+        watch: Option<Registration>,
+        decode: impl FnOnce(Answer, Asked<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Call<T> {
         let prepared = Prepared::new(request);
         let (bytes, bytes_max) = (prepared.bytes(), self.core.request_bytes_max);
-        let slot = Arc::new(Slot::new(prepared));
+        let slot = Arc::new(Slot::new(prepared, path));
         let call = Call::new(Arc::clone(&slot), Arc::clone(&self.core.shared), decode);
         if bytes > bytes_max {
             slot.finish(Err(Error::TooLarge { bytes, bytes_max }));
@@ -140,7 +149,7 @@ impl Client {
 
     /// A watch for a request about this path, and the seat of its watcher.
     pub(crate) fn registration(&self, path: &str, kind: Kind) -> (Registration, Seat) {
-        let path = self.core.chroot.outside(path);
+        let path = self.core.shared.chroot.outside(path);
         let mailbox = Mailbox::new(NOTICES_MAX);
         let seat = Seat::new(Arc::clone(&self.core.shared), path.clone(), kind, mailbox.clone());
         (Registration { path, kind, mailbox }, seat)
@@ -148,26 +157,13 @@ impl Client {
 }
 
 /// The reply's body, or the server's refusal.
-pub(crate) fn good_reply(answer: &Answer, path: String) -> Result<Reply<'_>, Error> {
+pub(crate) fn good_reply<'a>(answer: &'a Answer, path: &str) -> Result<Reply<'a>, Error> {
     match answer.raw.err {
         0 => answer.reply().map_err(|error| Error::Malformed { op: answer.op, why: format!("{error:?}") }),
-        err => Err(Error::Server { op: answer.op, path, err }),
+        err => Err(Error::Server { op: answer.op, path: path.to_owned(), err }),
     }
 }
 
 pub(crate) fn other_shape(answer: &Answer) -> Error {
     Error::Malformed { op: answer.op, why: "it has another operation's shape".into() }
-}
-
-/// For messages: the path that the caller named.
-pub(crate) fn path_of(request: &Request<'_>) -> String {
-    let mut first = String::new();
-    chroot::paths(&mut request.clone(), &mut |path| {
-        if first.is_empty()
-            && let Some(path) = path
-        {
-            first = path.to_string();
-        }
-    });
-    first
 }

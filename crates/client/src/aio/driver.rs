@@ -1,11 +1,11 @@
 //! The task behind a client: one session core, one socket, and everything that waits, in one `select`.
 
-use crate::address::{Chroot, Host};
-use crate::aio::call::Slot;
+use crate::address::Host;
 use crate::aio::error::Error;
 use crate::aio::listeners::Listeners;
-use crate::aio::shared::{Item, Registration, Shared};
+use crate::aio::shared::{Item, Shared};
 use crate::aio::socket::{Happening, Socket};
+use crate::aio::waiting::Waiting;
 use crate::aio::watcher::Kind;
 use crate::calls::Answer;
 use crate::effect::{Effect, RawReply, RequestError, RequestId, SessionState};
@@ -27,11 +27,10 @@ const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 pub(crate) struct Driver {
     session: Session,
     hosts: Vec<Host>,
-    chroot: Arc<Chroot>,
     shared: Arc<Shared>,
     started: Instant,
     socket: Socket,
-    asked: HashMap<RequestId, Asked>,
+    asked: Waiting,
     removing: HashMap<RequestId, (String, Kind)>,
     /// Watches to remove when there is room for the request.
     unneeded: BTreeSet<(String, Kind)>,
@@ -39,29 +38,16 @@ pub(crate) struct Driver {
     was_connected: bool,
 }
 
-#[derive(Debug)]
-struct Asked {
-    slot: Arc<Slot>,
-    watch: Option<Registration>,
-}
-
 impl Driver {
     /// `session` was made at `started` (its time 0).
-    pub fn new(
-        session: Session,
-        started: Instant,
-        hosts: Vec<Host>,
-        chroot: Arc<Chroot>,
-        shared: Arc<Shared>,
-    ) -> Driver {
+    pub fn new(session: Session, started: Instant, hosts: Vec<Host>, shared: Arc<Shared>) -> Driver {
         Driver {
             session,
             hosts,
-            chroot,
             shared,
             started,
             socket: Socket::default(),
-            asked: HashMap::new(),
+            asked: Waiting::default(),
             removing: HashMap::new(),
             unneeded: BTreeSet::new(),
             listeners: Listeners::default(),
@@ -82,7 +68,11 @@ impl Driver {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + SLEEP_MAX);
             let happening = tokio::select! {
                 happening = self.socket.next(&mut buffer) => happening,
-                () = self.shared.wake.notified() => Happening::Nothing,
+                () = self.shared.wake.notified() => {
+                    // Whoever else is ready to ask does so first: one write for all of them instead of one for the first.
+                    tokio::task::yield_now().await;
+                    Happening::Nothing
+                }
                 () = tokio::time::sleep_until(deadline) => Happening::Nothing,
             };
             let now = self.now_ms();
@@ -117,7 +107,7 @@ impl Driver {
                 Some(Item::Close) => self.session.close(now),
                 Some(Item::Auth { slot, scheme, auth }) => {
                     let id = self.session.add_auth(now, &scheme, &auth).expect("there is room");
-                    self.asked.insert(id, Asked { slot, watch: None });
+                    self.asked.insert(id, slot, None);
                 }
                 Some(Item::Ask { slot, watch }) => {
                     let Some(request) = slot.take() else { continue };
@@ -125,7 +115,7 @@ impl Driver {
                         self.listeners.coming(watch);
                     }
                     let id = self.session.submit_prepared(now, request).expect("there is room");
-                    self.asked.insert(id, Asked { slot, watch });
+                    self.asked.insert(id, slot, watch);
                 }
             }
             // Its bytes go where the loop counts them.
@@ -158,7 +148,7 @@ impl Driver {
                 Effect::Disconnect { link } => self.socket.close(link),
                 Effect::Reply { id, op, result } => self.reply(id, op, result),
                 Effect::Event(event) => {
-                    let chroot = &self.chroot;
+                    let chroot = &self.shared.chroot;
                     self.listeners.event(&event, |path| chroot.inside(path).to_owned());
                 }
                 Effect::State(state) => self.state(&state),
@@ -167,14 +157,16 @@ impl Driver {
     }
 
     fn reply(&mut self, id: RequestId, op: OpCode, result: Result<RawReply, RequestError>) {
-        if let Some((path, kind)) = self.removing.remove(&id) {
+        if !self.removing.is_empty()
+            && let Some((path, kind)) = self.removing.remove(&id)
+        {
             // Lost on the way, or refused: looked at again.
             if result.is_err() {
                 self.listeners.left(path, kind);
             }
             return;
         }
-        let Some(Asked { slot, watch }) = self.asked.remove(&id) else { return };
+        let Some((slot, watch)) = self.asked.remove(id) else { return };
         if let Some(watch) = watch {
             let err = result.as_ref().map(|reply| reply.err);
             let is_absent = op == OpCode::Exists && err == Ok(ErrorCode::NoNode.code());
@@ -215,8 +207,8 @@ impl Drop for Driver {
     /// Also when the runtime goes: nobody waits for a task that is no more.
     fn drop(&mut self) {
         self.listeners.end();
-        for (_, asked) in self.asked.drain() {
-            asked.slot.finish(Err(Error::Closed { sent: true }));
+        for slot in self.asked.drain() {
+            slot.finish(Err(Error::Closed { sent: true }));
         }
         if !self.session.has_ended() {
             self.shared.publish(&SessionState::Closed);

@@ -47,6 +47,7 @@ mod retry;
 mod shared;
 mod socket;
 mod states;
+mod waiting;
 mod watcher;
 
 pub use crate::address::AddressError;

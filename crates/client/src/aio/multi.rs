@@ -5,10 +5,8 @@ use crate::aio::call::Call;
 use crate::aio::client::{Client, good_reply, other_shape};
 use crate::aio::error::Error;
 use crate::calls::{CreateMode, owned};
-use crate::chroot;
 use ostler_model::{Acl, AclList, CheckVersion, Delete, MultiOp, Request, SetData, Stat, open_acl};
 use ostler_wire::peer::{MultiResult as WireResult, Reply};
-use std::sync::Arc;
 
 /// One operation as the caller gave it.
 #[derive(Clone, Debug)]
@@ -100,16 +98,15 @@ impl<'a> Multi<'a> {
     pub fn commit(self) -> Call<Vec<MultiResult>> {
         let request = Request::Multi(self.ops.iter().map(wire).collect());
         let count = self.ops.len();
-        let chroot = Arc::clone(&self.client.core.chroot);
-        self.client.ask_raw(&chroot::outside(&self.client.core.chroot, &request), None, move |answer| {
-            let Reply::Multi(results) = good_reply(&answer, String::new())? else { return Err(other_shape(&answer)) };
+        self.client.ask_answer(&request, None, move |answer, asked| {
+            let Reply::Multi(results) = good_reply(&answer, asked.path)? else { return Err(other_shape(&answer)) };
             // Those before the one that failed say 0, those behind it that something else failed.
             let is_cause = |result: &WireResult<'_>| matches!(result, WireResult::Error(err) if *err != 0);
             if let Some(index) = results.iter().position(is_cause) {
                 let WireResult::Error(err) = results[index] else { unreachable!("it was just found") };
                 return Err(Error::Multi { index, err });
             }
-            let done: Option<Vec<_>> = results.into_iter().map(|result| done(result, &chroot)).collect();
+            let done: Option<Vec<_>> = results.into_iter().map(|result| done(result, asked.chroot)).collect();
             done.filter(|done| done.len() == count).ok_or_else(|| other_shape(&answer))
         })
     }

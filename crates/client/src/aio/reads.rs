@@ -2,12 +2,11 @@
 
 use crate::aio::call::Call;
 use crate::aio::calls::{data, stat};
-use crate::aio::client::{Client, good_reply, other_shape, path_of};
+use crate::aio::client::{Client, good_reply, other_shape};
 use crate::aio::error::Error;
 use crate::aio::shared::Registration;
 use crate::aio::watcher::{Kind, WatchOnce, Watcher};
 use crate::calls::owned;
-use crate::chroot;
 use ostler_model::{Acl, ErrorCode, Request, Stat, Text, WireAcl};
 use ostler_wire::peer::Reply;
 
@@ -23,7 +22,15 @@ impl Client {
     /// # Ok::<(), ostler_client::aio::Error>(()) }).unwrap();
     /// ```
     pub fn get_data(&self, path: &str) -> Call<(Vec<u8>, Stat)> {
-        self.ask(&Request::GetData { path: Some(path.into()), watch: false }, |reply, _| data(&reply))
+        let request = Request::GetData { path: Some(path.into()), watch: false };
+        self.ask_answer(&request, None, |answer, asked| {
+            let (data, stat) = data_span(&good_reply(&answer, asked.path)?).ok_or_else(|| other_shape(&answer))?;
+            // The body's memory becomes the data's.
+            let mut body = answer.raw.body;
+            body.truncate(DATA_AT + data);
+            body.drain(..DATA_AT.min(body.len()));
+            Ok((body, stat))
+        })
     }
 
     /// The same, and a watch that tells when the data is no longer true or the znode is gone.
@@ -87,10 +94,8 @@ impl Client {
         result: impl FnOnce(Option<Stat>) -> T + Send + 'static,
     ) -> Call<T> {
         let request = Request::Exists { path: Some(path.into()), watch };
-        let path = path_of(&request);
-        let request = chroot::outside(&self.core.chroot, &request);
-        self.ask_raw(&request, registration, move |answer| {
-            let reply = match good_reply(&answer, path) {
+        self.ask_answer(&request, registration, move |answer, asked| {
+            let reply = match good_reply(&answer, asked.path) {
                 Err(error @ Error::Server { .. }) if error.code() == Some(ErrorCode::NoNode) => {
                     return Ok(result(None));
                 }
@@ -221,6 +226,17 @@ impl Client {
         let (watch, seat) = self.registration(path, kind);
         let request = Request::AddWatch { path: Some(path.into()), recursive };
         self.ask_and(&request, Some(watch), |_, _| Some(Watcher::new(seat)))
+    }
+}
+
+/// Where data begins in the reply to getData: behind its length.
+const DATA_AT: usize = 4;
+
+/// How long the data of a reply to getData is.
+fn data_span(reply: &Reply<'_>) -> Option<(usize, Stat)> {
+    match reply {
+        Reply::Data { data, stat } => Some((data.map_or(0, <[u8]>::len), *stat)),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What handles, calls and watchers share with the driver: the queue of requests, and the session as it was last seen.
 
+use crate::address::Chroot;
 use crate::aio::call::Slot;
 use crate::aio::error::Error;
 use crate::aio::mailbox::Mailbox;
@@ -49,10 +50,11 @@ struct Inbox {
 pub(crate) struct Shared {
     inbox: Mutex<Inbox>,
     pub wake: Notify,
+    pub chroot: Chroot,
 }
 
 impl Shared {
-    pub fn new() -> Shared {
+    pub fn new(chroot: Chroot) -> Shared {
         let inbox = Inbox {
             items: VecDeque::new(),
             abandoned: 0,
@@ -63,7 +65,7 @@ impl Shared {
             state: None,
             listeners: Vec::new(),
         };
-        Shared { inbox: Mutex::new(inbox), wake: Notify::new() }
+        Shared { inbox: Mutex::new(inbox), wake: Notify::new(), chroot }
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
