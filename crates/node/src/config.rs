@@ -21,6 +21,11 @@ pub struct NodeConfig {
     pub policy: Policy,
     /// `standaloneEnabled`: an ensemble never shrinks to one voter.
     pub standalone_enabled: bool,
+    /// `readonlymode.enabled`: a member without a quorum serves clients that are content with reading.
+    pub read_only_mode: bool,
+    /// `localSessionsEnabled`. All sessions are global but for those of read-only mode; there it decides what becomes
+    /// of sessions that nobody here knows (client-protocol.md section 18).
+    pub local_sessions: bool,
     /// Records carry the tree's digest (`digest.enabled`).
     pub digest: bool,
     /// Hash of `digest` ids.
@@ -110,6 +115,8 @@ impl Default for NodeConfig {
             frame_bytes_max: limits::FRAME_BYTES_MAX,
             policy: Policy { extended_types: true, ..Policy::default() },
             standalone_enabled: true,
+            read_only_mode: false,
+            local_sessions: false,
             digest: true,
             digest_algorithm: DigestAlgorithm::Sha1,
             super_digest: None,

@@ -43,6 +43,10 @@ pub enum CloseReason {
     Shutdown,
     /// The server is not part of a quorum (any more).
     NotServing,
+    /// The server has no quorum and is read-only, which the client did not ask for.
+    ReadOnlyServer,
+    /// The server is read-only, and the session belongs to the whole ensemble.
+    GlobalSession,
     /// A four-letter word was answered.
     Command,
 }

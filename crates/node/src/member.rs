@@ -16,6 +16,7 @@ mod elections;
 mod order;
 mod pipe;
 mod quorum;
+mod read_only;
 
 pub use order::{Order, Port};
 
@@ -88,6 +89,8 @@ pub struct Member {
     reconfigures: bool,
     /// Whether the transport rules know that this server is looking for a leader.
     looking: bool,
+    /// When read-only mode begins, if nobody is found before, in [`Now::mono_ms`].
+    read_only_at_ms: Option<u64>,
     /// The largest buffer in a packet.
     packet_bytes_max: usize,
 }
@@ -114,6 +117,7 @@ impl Member {
             next_barrier: 0,
             applied: parts.tree.zxid(),
             looking: false,
+            read_only_at_ms: None,
             packet_bytes_max,
         };
         member.tell_members(parts);
@@ -332,6 +336,7 @@ impl Member {
     /// The tree in `parts` is the one that was ordered by [`Order::Reload`].
     pub fn tree_reloaded(&mut self, parts: &mut Parts<'_>, generation: Generation) {
         let zxid = parts.tree.zxid();
+        self.end_read_only(parts);
         parts.replica.tree_replaced(parts.tree, true);
         self.applied = zxid;
         self.events.push_back(Event::Reloaded { generation, zxid });
@@ -346,6 +351,7 @@ impl Member {
         let complete = rest.is_some();
         conn.input = rest.unwrap_or_default();
         if complete {
+            self.end_read_only(parts);
             parts.replica.tree_replaced(parts.tree, false);
             self.applied = parts.tree.zxid();
         }
@@ -439,7 +445,7 @@ impl Member {
     /// When [`Member::tick`] has something to do, in [`Now::mono_ms`].
     pub fn next_deadline(&self) -> Option<u64> {
         let redial = self.dialling.filter(|dialling| dialling.link.is_none()).map(|dialling| dialling.again_ms);
-        [self.zab.next_deadline(), self.links.next_deadline(), redial].into_iter().flatten().min()
+        [self.zab.next_deadline(), self.links.next_deadline(), redial, self.read_only_at_ms].into_iter().flatten().min()
     }
 
     /// Time passed.
@@ -453,6 +459,7 @@ impl Member {
         }
         self.redial(now_ms);
         self.run(parts);
+        self.begin_read_only(parts);
     }
 
     /// What is to be done, in order; handed out once.
@@ -517,6 +524,9 @@ impl Member {
             let Some(event) = self.events.pop_front() else { return };
             let is_down = matches!(event, Event::LinkDown { .. });
             self.zab.step(parts.now.mono_ms, event, &mut effects);
+            if parts.replica.is_read_only() && !effects.iter().all(read_only::is_beside_the_tree) {
+                self.end_read_only(parts);
+            }
             // Learners came or went, or the ensemble changed: rare.
             let changed = is_down || effects.iter().any(|it| matches!(it, Effect::Trace(_) | Effect::Activate { .. }));
             for effect in effects.drain(..) {
@@ -531,6 +541,7 @@ impl Member {
                 if looking {
                     self.stop_dialling();
                 }
+                self.plan_read_only(parts);
                 self.links_step(parts, LinkEvent::Looking(looking));
             }
         }

@@ -12,6 +12,7 @@ mod forward;
 mod lanes;
 mod learners;
 mod propose;
+mod read_only;
 mod receive;
 mod reconfig;
 mod role;
@@ -134,6 +135,8 @@ pub struct Replica {
     committed: Zxid,
     /// The tree's digest is that of its transactions (see [`Replica::tree_replaced`]).
     settled: bool,
+    /// The tree is not the one that its leader foresaw.
+    differs: bool,
     /// Not told yet: see [`Applied::diverged`].
     diverged: Option<Zxid>,
     /// Set while nothing may expire.
@@ -173,6 +176,7 @@ impl Replica {
             last_proposed: tree.zxid(),
             committed: tree.zxid(),
             settled: true,
+            differs: false,
             diverged: None,
             hold: None,
             last_tick_ms: now.mono_ms,
@@ -209,11 +213,12 @@ impl Replica {
 
     /// When `tick` has something to do, in [`Now::mono_ms`].
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.role.orders_writes() {
+        if !self.role.ends_sessions() {
             return None;
         }
         let sessions = if self.hold.is_some() { None } else { self.sessions.next_due_ms() };
-        [self.sweep_deadline(), sessions].into_iter().flatten().min()
+        let sweep = if self.role.orders_writes() { self.sweep_deadline() } else { None };
+        [sweep, sessions].into_iter().flatten().min()
     }
 
     /// The last transaction proposed.
@@ -295,12 +300,15 @@ impl Replica {
     /// read.
     /// (A learner leaves all that to its leader.)
     pub fn tick(&mut self, now: Now, tree: &Tree, streams: &mut [Stream]) {
-        if !self.role.orders_writes() {
+        if !self.role.ends_sessions() {
             return;
         }
         self.notice_gap(now, streams);
         if self.hold.is_none() {
             self.expire_due(now, tree, streams);
+        }
+        if !self.role.orders_writes() {
+            return;
         }
         self.sweep_due(now, tree);
         self.drain_sessions(now, tree);

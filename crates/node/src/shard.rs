@@ -17,6 +17,7 @@ mod long;
 mod multi_read;
 mod mutants;
 mod names;
+mod read_only;
 mod requests;
 mod scan;
 mod set_watches;
@@ -83,6 +84,8 @@ pub struct Shard {
     epoch_start: Zxid,
     /// False for a member that is in no quorum: only four-letter words are answered.
     serving: bool,
+    /// True for one that has no quorum and serves clients that are content with reading.
+    read_only: bool,
     /// The replica is to be told that all connections of its last role are gone.
     stopped: bool,
     conns: Vec<Option<Box<Conn>>>,
@@ -146,6 +149,7 @@ impl Shard {
             handled: zxid,
             epoch_start: Zxid::ZERO,
             serving: true,
+            read_only: false,
             stopped: false,
             conns: Vec::new(),
             free: Vec::new(),

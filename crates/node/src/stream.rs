@@ -118,6 +118,11 @@ pub enum Item {
         /// The epoch: clients that have seen its beginning are welcome.
         epoch: u32,
     },
+    /// A member without a quorum begins to serve clients that are content with reading.
+    StartReadOnly {
+        /// Where the tree stands, and stays.
+        zxid: Zxid,
+    },
     /// A member serves no more: all connections are closed; answer with
     /// [`SubmitItem::Stopped`](crate::SubmitItem::Stopped).
     Stop,

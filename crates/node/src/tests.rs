@@ -11,6 +11,7 @@ mod ephemerals;
 mod figures;
 mod garbage;
 mod learners;
+mod read_only;
 mod read_path;
 mod reads;
 mod reconfiguration;

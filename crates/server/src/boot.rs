@@ -323,6 +323,8 @@ fn node_config(config: &Config, server_id: u8, seed: u64) -> NodeConfig {
             schemes,
             txn_bytes_max: config.record_bytes_max,
         },
+        read_only_mode: config.read_only_mode,
+        local_sessions: config.local_sessions,
         digest: config.snapshot.digest,
         digest_algorithm: config.auth.digest_algorithm,
         super_digest: config.auth.super_digest.clone(),

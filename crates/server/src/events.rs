@@ -179,6 +179,12 @@ fn reason_text(reason: CloseReason) -> String {
         ),
         CloseReason::Shutdown => "the server stops".to_owned(),
         CloseReason::NotServing => "this server is in no quorum at the moment".to_owned(),
+        CloseReason::ReadOnlyServer => {
+            "this server is in no quorum at the moment and read-only, and the client wants to write".to_owned()
+        }
+        CloseReason::GlobalSession => {
+            "this server is in no quorum at the moment and read-only, and the session needs a quorum".to_owned()
+        }
         CloseReason::Command => "four-letter word answered".to_owned(),
     }
 }

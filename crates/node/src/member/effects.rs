@@ -71,6 +71,7 @@ impl Member {
                 parts.replica.serve(parts.now, role, epoch, parts.tree, parts.streams);
                 if parts.tree.finish_replay().is_err() {
                     // A node without its ACL: the leader's tree was not whole.
+                    parts.replica.distrust_tree();
                     self.events.push_back(Event::Diverged { zxid: parts.tree.zxid() });
                 }
                 self.orders.push(Order::Serving { role, epoch });

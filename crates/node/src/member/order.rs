@@ -87,6 +87,12 @@ pub enum Order {
     },
     /// Clients are not served any more.
     StoppedServing,
+    /// There is no quorum: clients that ask for no more may read from now on.
+    ServingReadOnly,
+    /// There is no quorum, and what this server holds is no state that may be shown.
+    NothingToShow,
+    /// Read-only mode is over.
+    StoppedReadOnly,
     /// This ensemble is in force.
     Activate(Box<Ensemble>),
     /// Leadership was handed over, or there was none: nothing keeps this server.

@@ -11,7 +11,7 @@ impl Replica {
     /// Applies durable transactions: at most 64 and about 200 us of work in one call, none if a stream has no room. Everything is in the
     /// streams before the call returns, so before anybody can see the tree.
     pub fn apply(&mut self, now: Now, tree: &mut Tree, streams: &mut [Stream]) -> Applied {
-        if self.role == Role::Idle {
+        if matches!(self.role, Role::Idle | Role::ReadOnly) {
             return Applied::default();
         }
         let committed = self.committed;
@@ -70,6 +70,7 @@ impl Replica {
         assert_eq!(tree.zxid(), zxid, "the tree stands at the transaction it applied");
         let agrees = !self.settled || applied.digest.is_none_or(|digest| digest == tree.digest());
         if !agrees {
+            self.differs = true;
             self.events.push(NodeEvent::DigestMismatch { zxid });
         }
         agrees

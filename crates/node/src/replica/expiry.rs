@@ -61,16 +61,23 @@ impl Replica {
                     self.sessions.leave_bucket(session, Life::Probing);
                     streams[conn.shard()].push(Item::Probe { conn, session });
                 }
-                None => self.expire(now, tree, session),
+                None => self.expire(now, tree, streams, session),
             }
         }
     }
 
     /// A shard's answer to a probe.
-    pub(super) fn session_silent(&mut self, now: Now, tree: &Tree, conn: ConnId, session: SessionId) {
+    pub(super) fn session_silent(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        streams: &mut [Stream],
+        conn: ConnId,
+        session: SessionId,
+    ) {
         let silent = |life, at| life == Life::Probing && at == Some(conn);
         if self.sessions.get(session).is_some_and(|state| silent(state.life, state.conn)) {
-            self.expire(now, tree, session);
+            self.expire(now, tree, streams, session);
         }
     }
 
@@ -82,7 +89,10 @@ impl Replica {
         }
     }
 
-    fn expire(&mut self, now: Now, tree: &Tree, session: SessionId) {
+    fn expire(&mut self, now: Now, tree: &Tree, streams: &mut [Stream], session: SessionId) {
+        if self.is_read_only() {
+            return self.expire_read_only(streams, session);
+        }
         if let Some(state) = self.sessions.get_mut(session) {
             state.expired = true;
         }

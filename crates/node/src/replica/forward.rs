@@ -128,7 +128,7 @@ impl Replica {
                 Some(self.committed)
             }
             // Alone, a sync is nothing but its place in the order.
-            Role::Alone | Role::Idle => Some(Zxid::ZERO),
+            Role::Alone | Role::Idle | Role::ReadOnly => Some(Zxid::ZERO),
         };
         self.lane_mut(origin.conn).places.push_back((origin.seq, Place::Sync(ready)));
         self.run_lane_now(tree, streams, origin.conn);

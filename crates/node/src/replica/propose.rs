@@ -48,6 +48,7 @@ impl Replica {
 
     pub(super) fn push(&mut self, header: TxnHeader, prepared: Prepared, origin: Option<Origin>) {
         let Prepared { txn, digest, found } = prepared;
+        assert!(self.role.orders_writes(), "{}: only who orders writes takes a zxid (BUG-18)", header.zxid);
         // Behind a closeSession without its list Apache would take a digest for the list.
         let listless = matches!(txn, Txn::CloseSession { paths: None });
         let in_record =

@@ -28,7 +28,9 @@ impl Replica {
         match item {
             SubmitItem::Connect { session, password_ok, timeout_ms } => {
                 self.lanes.insert(origin.conn, Lane::default());
-                if session == SessionId::NONE {
+                if self.role == Role::ReadOnly {
+                    self.attach_read_only(now, tree, streams, origin, (session, password_ok, timeout_ms));
+                } else if session == SessionId::NONE {
                     self.create_session(now, tree, origin, timeout_ms);
                 } else if self.role == Role::Learner {
                     self.ask_leader(streams, origin, session, password_ok, timeout_ms);
@@ -37,7 +39,7 @@ impl Replica {
                 }
             }
             SubmitItem::Gone => self.conn_gone(origin.conn),
-            SubmitItem::Silent { session } => self.session_silent(now, tree, origin.conn, session),
+            SubmitItem::Silent { session } => self.session_silent(now, tree, streams, origin.conn, session),
             SubmitItem::HaveRead { shard } => self.shard_has_read(shard, streams),
             SubmitItem::Stopped { .. } => {}
             SubmitItem::Write { .. }
@@ -53,6 +55,9 @@ impl Replica {
             self.drop_request(tree, streams, origin);
             return;
         };
+        if self.role == Role::ReadOnly {
+            return self.request_read_only(tree, streams, (session, origin), item);
+        }
         let work = match item {
             SubmitItem::Write { op, xid, body, ids } if self.role == Role::Learner => {
                 // Nothing malformed leaves this server (BUG-1, DEV-8).
@@ -142,7 +147,7 @@ impl Replica {
     }
 
     /// Puts work into its lane, or does it if nothing is before it.
-    fn place(&mut self, tree: &Tree, streams: &mut [Stream], origin: Origin, work: Work) {
+    pub(super) fn place(&mut self, tree: &Tree, streams: &mut [Stream], origin: Origin, work: Work) {
         let lane = self.lane_mut(origin.conn);
         if lane.places.is_empty() {
             let session = lane.session;
@@ -183,7 +188,7 @@ impl Replica {
     }
 
     /// The next id, counted up. After a restart with a clock that went back, ids of recovered sessions are skipped.
-    fn new_session_id(&mut self, tree: &Tree) -> SessionId {
+    pub(super) fn new_session_id(&mut self, tree: &Tree) -> SessionId {
         loop {
             let session = self.next_session;
             self.next_session = SessionId(session.0.wrapping_add(1));

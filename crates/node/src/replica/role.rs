@@ -3,7 +3,7 @@
 //! A standalone server is always [`Role::Alone`]. A member starts [`Role::Idle`]; zab's effects call
 //! [`Replica::serve`], [`Replica::commit`], [`Replica::proposed`] and [`Replica::stop_serving`]. While it is idle nobody
 //! looks at the tree: what is committed then is provisional, is applied without being published, and may be taken back
-//! by replacing the tree.
+//! by replacing the tree. (The one exception, read-only mode, ends before anything of that happens.)
 
 use super::{Proposed, Replica, Sweep};
 use crate::{Item, Now, Stream};
@@ -19,6 +19,8 @@ pub(super) enum Role {
     Alone,
     /// A member between two roles: no clients.
     Idle,
+    /// A member between two roles that lets clients read what it holds.
+    ReadOnly,
     /// This server, with a quorum.
     Leader,
     /// Another one: writes are sent there, and come back as proposals.
@@ -29,6 +31,11 @@ impl Role {
     /// True if requests become transactions here.
     pub(super) fn orders_writes(self) -> bool {
         matches!(self, Role::Alone | Role::Leader)
+    }
+
+    /// True if sessions expire here.
+    pub(super) fn ends_sessions(self) -> bool {
+        self.orders_writes() || self == Role::ReadOnly
     }
 }
 
@@ -93,11 +100,13 @@ impl Replica {
     /// Everything up to here is committed.
     pub fn commit(&mut self, upto: Zxid) {
         assert_ne!(self.role, Role::Alone, "alone, the disk decides");
+        assert_ne!(self.role, Role::ReadOnly, "nothing happens to what read-only clients look at");
         self.committed = self.committed.max(upto);
     }
 
     /// A learner: the leader proposes this transaction, and it is (or is being) appended here.
     pub fn proposed(&mut self, tree: &Tree, streams: &mut [Stream], record: TxnRecord) {
+        assert_ne!(self.role, Role::ReadOnly, "nothing is proposed without a leader");
         let TxnRecord { header, txn, digest } = record;
         let last = self.window.back().map_or(tree.zxid(), |last| last.header.zxid);
         assert!(header.zxid > last, "{} is proposed behind {last}", header.zxid);
@@ -126,7 +135,7 @@ impl Replica {
     /// The tree was replaced: by one that was received, or built anew from disk. Not `settled`: it is that of a fuzzy
     /// snapshot whose transactions are still to come, so that its digest says nothing before this member serves.
     pub fn tree_replaced(&mut self, tree: &Tree, settled: bool) {
-        self.settled = settled;
+        (self.settled, self.differs) = (settled, false);
         assert_eq!(self.role, Role::Idle, "nobody may look at a tree that is replaced");
         self.window.retain(|proposed| proposed.header.zxid > tree.zxid());
         self.committed = tree.zxid();
@@ -154,9 +163,9 @@ impl Replica {
         self.role == Role::Leader
     }
 
-    /// True if clients are served.
+    /// True if clients are served by a quorum.
     pub fn is_serving(&self) -> bool {
-        self.role != Role::Idle
+        !matches!(self.role, Role::Idle | Role::ReadOnly)
     }
 
     /// The time-out of a session that this server knows as its own or from the tree.

@@ -57,6 +57,8 @@ pub(super) struct Conn {
     pub(super) timeout_ms: i32,
     /// The client sent the readOnly byte, so it gets one.
     pub(super) knows_read_only: bool,
+    /// On a read-only server: the session is not one that it made.
+    pub(super) foreign: bool,
     /// Requests at the replica, in order.
     pub(super) away: VecDeque<Away>,
     pub(super) next_seq: u64,
@@ -104,6 +106,7 @@ impl Conn {
             session: SessionId::NONE,
             timeout_ms: 0,
             knows_read_only: true,
+            foreign: false,
             away: VecDeque::new(),
             next_seq: 0,
             long: None,

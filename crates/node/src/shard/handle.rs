@@ -33,15 +33,17 @@ impl Shard {
             }
             Item::Probe { conn, session } => self.probes.push((self.turn, conn, session)),
             Item::ReadOnce => self.read_once = Some(self.turn),
-            Item::Start { zxid, epoch } => self.start(zxid, epoch),
+            Item::Start { zxid, epoch } => self.start(zxid, Zxid::new(epoch, 0), false),
+            Item::StartReadOnly { zxid } => self.start(zxid, zxid, true),
             Item::Stop => self.stop(),
         }
     }
 
     /// The role begins. Handshakes that came too early are looked at now.
-    fn start(&mut self, zxid: Zxid, epoch: u32) {
+    fn start(&mut self, zxid: Zxid, epoch_start: Zxid, read_only: bool) {
         assert!(!self.serving, "a role begins when the one before has ended");
-        (self.serving, self.handled, self.epoch_start) = (true, zxid, Zxid::new(epoch, 0));
+        (self.serving, self.read_only) = (true, read_only);
+        (self.handled, self.epoch_start) = (zxid, epoch_start);
         for slot in 0..self.conns.len() {
             if self.conns[slot].as_ref().is_some_and(|conn| conn.state == State::Handshake) {
                 self.make_ready(slot);
@@ -51,7 +53,7 @@ impl Shard {
 
     /// The role ends: nobody answers what is away.
     fn stop(&mut self) {
-        self.serving = false;
+        (self.serving, self.read_only) = (false, false);
         self.stopped = true;
         for slot in 0..self.conns.len() {
             if self.conns[slot].as_ref().is_some_and(|conn| !matches!(conn.state, State::Handshake | State::Command)) {

@@ -47,7 +47,7 @@ impl Shard {
             Front::Frame(_) if !self.has_credit() => Step::NoCredit,
             Front::Frame(length) => {
                 self.enter_gate(tree, stream);
-                self.connect(slot, length, outbox);
+                self.connect(slot, length, tree, outbox);
                 Step::Idle
             }
         }
@@ -71,7 +71,7 @@ impl Shard {
     }
 
     /// The checks of section 3, in order; the shard has handled everything that the tree contains.
-    fn connect(&mut self, slot: usize, length: usize, outbox: &mut Outbox) {
+    fn connect(&mut self, slot: usize, length: usize, tree: &Tree, outbox: &mut Outbox) {
         let config = self.config.clone();
         let seen_max = self.handled.max(self.epoch_start);
         let conn = self.conn(slot);
@@ -89,6 +89,10 @@ impl Shard {
             self.close(slot, CloseReason::ConnectionThrottle);
             return;
         }
+        if let Some(reason) = self.refuses_read_only(&request, tree) {
+            self.close(slot, reason);
+            return;
+        }
         if request.last_zxid_seen > seen_max {
             self.close(slot, CloseReason::AheadOfServer(request.last_zxid_seen));
             return;
@@ -102,6 +106,7 @@ impl Shard {
         conn.state = State::Connecting;
         conn.timeout_ms = timeout_ms;
         conn.knows_read_only = request.read_only.is_some();
+        conn.foreign = request.session != SessionId::NONE && !config.local_sessions;
         let seq = conn.next_seq;
         conn.next_seq += 1;
         conn.away.push_back(Away {
@@ -122,11 +127,11 @@ impl Shard {
     /// The replica's answer to a handshake: a session, or none.
     pub(super) fn attached(&mut self, slot: usize, session: SessionId, timeout_ms: Option<i32>, created: bool) {
         let (now, handled) = (self.now, self.handled);
-        let Shard { conns, pool, stats, sessions, .. } = self;
+        let Shard { conns, pool, stats, sessions, read_only, .. } = self;
         let conn = conns[slot].as_deref_mut().expect("the caller looked at it");
         let away = conn.away.pop_front().expect("the handshake is away");
         assert_eq!(conn.state, State::Connecting, "{:?} was not connecting", conn.id);
-        let read_only = conn.knows_read_only.then_some(false);
+        let read_only = conn.knows_read_only.then_some(*read_only);
         let answer = match timeout_ms {
             Some(timeout_ms) => {
                 conn.session = session;

@@ -127,6 +127,11 @@ impl Shard {
                     Err(code) => encode_error(out, xid, zxid, Some(code)),
                 }
             }
+            // Of a session that only this server knows (read-only mode); others end by a transaction.
+            Some(OpCode::CloseSession) => {
+                encode_error(out, xid, zxid, None);
+                after = After::Close(CloseReason::Client);
+            }
             // Internal; Apache 3.9.6 closes without an answer, 3.9.3 deletes the node of anybody.
             Some(OpCode::DeleteContainer) => after = After::Close(CloseReason::BadOperation(op)),
             _ => {

@@ -216,6 +216,9 @@ impl Shard {
             self.refuse_unauthenticated(slot, header);
             return Step::Idle;
         }
+        if self.read_only && self.is_beyond_reading(slot, header.op) {
+            return self.refuse_beyond_reading(slot, header, length, outbox);
+        }
         let waited_ms = self.waited_ms(slot, length);
         if self.guarded && self.drop_stale(slot, header.op, waited_ms) {
             return Step::Idle;
@@ -339,7 +342,7 @@ impl Shard {
         self.consume(slot, 4 + length);
     }
 
-    fn received(&mut self, slot: usize, waited_ms: u64) {
+    pub(super) fn received(&mut self, slot: usize, waited_ms: u64) {
         self.stats.plain.packets_received += 1;
         self.stats.taken(waited_ms);
         let conn = self.conn_mut(slot);
@@ -348,7 +351,7 @@ impl Shard {
     }
 
     /// The session was heard of; the replica is told once per tick.
-    fn touch(&mut self, slot: usize, outbox: &mut Outbox) {
+    pub(super) fn touch(&mut self, slot: usize, outbox: &mut Outbox) {
         let (now, tick_ms) = (self.now, self.config.tick_time_ms);
         let conn = self.conn_mut(slot);
         if now.mono_ms >= conn.next_touch_ms {

@@ -46,6 +46,8 @@ pub(super) struct Cluster {
     ends: BTreeMap<End, End>,
     port: u16,
     reconfigures: bool,
+    read_only_mode: bool,
+    local_sessions: bool,
 }
 
 fn ensemble(servers: usize) -> Ensemble {
@@ -63,7 +65,15 @@ impl Cluster {
     pub(super) fn new(servers: usize) -> Cluster {
         let servers = (0..servers).map(|_| Server { disk: Disk::default(), running: None }).collect();
         let now = Now { mono_ms: 1_000_000, wall_ms: 1_000_000 };
-        Cluster { servers, now, ends: BTreeMap::new(), port: 1_024, reconfigures: false }
+        Cluster {
+            servers,
+            now,
+            ends: BTreeMap::new(),
+            port: 1_024,
+            reconfigures: false,
+            read_only_mode: false,
+            local_sessions: false,
+        }
     }
 
     /// The same with `reconfigEnabled` and `skipACL`.
@@ -71,8 +81,14 @@ impl Cluster {
         Cluster { reconfigures: true, ..Cluster::new(servers) }
     }
 
+    /// The same with `readonlymode.enabled`.
+    pub(super) fn read_only(servers: usize, local_sessions: bool) -> Cluster {
+        Cluster { read_only_mode: true, local_sessions, ..Cluster::new(servers) }
+    }
+
     pub(super) fn start(&mut self, index: usize) {
         let mut config = NodeConfig { server_id: index as u8 + 1, ..NodeConfig::default() };
+        (config.read_only_mode, config.local_sessions) = (self.read_only_mode, self.local_sessions);
         config.policy.reconfig_enabled = self.reconfigures;
         config.policy.skip_acl = self.reconfigures;
         let config = Arc::new(config);
@@ -266,6 +282,9 @@ impl Cluster {
             Order::Forget { .. }
             | Order::Serving { .. }
             | Order::StoppedServing
+            | Order::ServingReadOnly
+            | Order::NothingToShow
+            | Order::StoppedReadOnly
             | Order::Activate(_)
             | Order::Resigned
             | Order::Trace(_) => {}
@@ -286,6 +305,40 @@ impl Cluster {
         self.servers[index].running.as_ref().is_some_and(|running| running.member.status().is_serving)
     }
 
+    pub(super) fn is_read_only(&mut self, index: usize) -> bool {
+        self.running(index).replica.is_read_only()
+    }
+
+    /// Everything that is replicated, as this server holds it: tree, window, disk.
+    pub(super) fn replicated(&mut self, index: usize) -> impl PartialEq + std::fmt::Debug + use<> {
+        let disk = self.servers[index].disk.clone();
+        let Running { tree, replica, .. } = self.running(index);
+        let window = (replica.last_proposed(), replica.committed(), replica.stats().outstanding);
+        (tree.zxid(), tree.digest(), tree.sessions().count(), window, disk.records, disk.epochs)
+    }
+
+    /// The tree of this server is one that was received while it changed, as behind half a synchronisation.
+    pub(super) fn unsettle(&mut self, index: usize) {
+        let Running { tree, replica, .. } = self.running(index);
+        replica.tree_replaced(tree, false);
+    }
+
+    pub(super) fn is_open(&mut self, index: usize, conn: ConnId) -> bool {
+        self.running(index).shard.is_open(conn)
+    }
+
+    /// A client connects and sends this; what comes back.
+    pub(super) fn dial(&mut self, index: usize, bytes: &[u8]) -> (ConnId, Vec<Vec<u8>>) {
+        self.port += 1;
+        let (now, port) = (self.now, self.port);
+        let running = self.running(index);
+        let conn = running.shard.open(now, SocketAddr::from(([127, 0, 0, 1], port))).expect("there is room");
+        running.shard.input(now, conn, bytes);
+        self.settle();
+        let answer = self.running(index).received.remove(&conn).unwrap_or_default();
+        (conn, payloads(&answer))
+    }
+
     pub(super) fn zxid_and_digest(&self, index: usize) -> (Zxid, i64) {
         let tree = &self.servers[index].running.as_ref().expect("it runs").tree;
         (tree.zxid(), tree.digest())
@@ -297,14 +350,8 @@ impl Cluster {
 
     /// A client connects, with a session it has or a new one; `None`: no answer, the connection was closed.
     pub(super) fn attach(&mut self, index: usize, session: SessionId, timeout_ms: i32) -> (ConnId, Option<SessionId>) {
-        self.port += 1;
-        let (now, port) = (self.now, self.port);
-        let running = self.running(index);
-        let conn = running.shard.open(now, SocketAddr::from(([127, 0, 0, 1], port))).expect("there is room");
-        running.shard.input(now, conn, &handshake(session, session_password(session), timeout_ms, 0));
-        self.settle();
-        let answer = self.running(index).received.remove(&conn).unwrap_or_default();
-        let answer = payloads(&answer).first().map(|answer| ConnectResponse::decode(answer).unwrap().session);
+        let (conn, answers) = self.dial(index, &handshake(session, session_password(session), timeout_ms, 0));
+        let answer = answers.first().map(|answer| ConnectResponse::decode(answer).unwrap().session);
         (conn, answer)
     }
 

@@ -124,8 +124,11 @@ pub struct Config {
     pub skip_acl: bool,
     /// The reconfig operation (which a standalone server refuses either way).
     pub reconfig_enabled: bool,
-    /// Answers to `isro` are allowed without a whitelist entry.
+    /// A member without a quorum serves clients that are content with reading; `isro` is allowed without a whitelist
+    /// entry.
     pub read_only_mode: bool,
+    /// Only read-only mode asks for it (client-protocol.md section 18): all other sessions are global.
+    pub local_sessions: bool,
     /// Authentication.
     pub auth: Auth,
     /// Which four-letter words are answered.

@@ -20,6 +20,21 @@ pub fn stopped_serving() {
     info!("not serving clients: looking for a quorum");
 }
 
+pub fn serving_read_only(zxid: Zxid) {
+    info!(%zxid, "no quorum is found: serving clients that asked for no more than reading, as of {zxid}");
+}
+
+pub fn nothing_to_show() {
+    warn!(
+        "no quorum is found, and no client is served read-only: the tree here is not whole before a leader has \
+         completed it; hint: bring back enough of the other servers"
+    );
+}
+
+pub fn stopped_read_only() {
+    info!("not serving read-only clients any more");
+}
+
 pub fn stale_snapshot() {
     info!("a snapshot was thrown away: the history changed while it was written; the next one is tried as usual");
 }

@@ -311,6 +311,9 @@ impl Peers {
                 context.snapshots.abort();
                 log::stopped_serving();
             }
+            Order::ServingReadOnly => log::serving_read_only(parts.tree.zxid()),
+            Order::NothingToShow => log::nothing_to_show(),
+            Order::StoppedReadOnly => log::stopped_read_only(),
             Order::Activate(ensemble) => log::activated(&ensemble),
             Order::Resigned => self.leaving = Leaving::Done,
             Order::Trace(trace) => log::trace(&trace),

@@ -13,19 +13,27 @@ pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving 
 /// Words that a server answers although it serves nobody.
 const ALWAYS: [&str; 5] = ["ruok", "gtmk", "stmk", "envi", "isro"];
 
+/// What a read-only server says behind its version.
+pub const READ_ONLY: &str = "READ-ONLY mode; serving only read-only clients\n";
+
 /// True if the word has to be answered with [`NOT_SERVING`].
-pub fn is_refused(word: &str, peers: Option<&Peers>) -> bool {
-    peers.is_some_and(|peers| peers.serving().is_none()) && !ALWAYS.contains(&word)
+pub fn is_refused(word: &str, scene: &Scene<'_>) -> bool {
+    is_read_only(scene) == "null" && !ALWAYS.contains(&word)
 }
 
 /// `isro`.
-pub fn is_read_only(peers: Option<&Peers>) -> &'static str {
-    if peers.is_some_and(|peers| peers.serving().is_none()) { "null" } else { "rw" }
+pub fn is_read_only(scene: &Scene<'_>) -> &'static str {
+    match scene.peers {
+        _ if scene.replica.is_read_only() => "ro",
+        Some(peers) if peers.serving().is_none() => "null",
+        _ => "rw",
+    }
 }
 
 /// The word behind `Mode:`.
-pub fn mode(peers: Option<&Peers>) -> &'static str {
-    match peers.map(Peers::serving) {
+pub fn mode(scene: &Scene<'_>) -> &'static str {
+    match scene.peers.map(Peers::serving) {
+        _ if scene.replica.is_read_only() => "read-only",
         None => "standalone",
         Some(Some(ServingRole::Leader)) => "leader",
         Some(Some(ServingRole::Observer)) => "observer",
@@ -37,14 +45,14 @@ pub fn mode(peers: Option<&Peers>) -> &'static str {
 pub fn zxid(scene: &Scene<'_>) -> Zxid {
     let zxid = scene.tree.zxid();
     match scene.peers {
-        Some(peers) if mode(scene.peers) == "leader" => zxid.max(Zxid::new(peers.status().epoch, 0)),
+        Some(peers) if mode(scene) == "leader" => zxid.max(Zxid::new(peers.status().epoch, 0)),
         _ => zxid,
     }
 }
 
 /// The line that a leader adds to `srvr` and `stat`.
 pub fn proposal_sizes(scene: &Scene<'_>) -> String {
-    if mode(scene.peers) != "leader" {
+    if mode(scene) != "leader" {
         return String::new();
     }
     match scene.replica.stats().proposal_bytes {
@@ -55,7 +63,8 @@ pub fn proposal_sizes(scene: &Scene<'_>) -> String {
 
 /// The lines that a member adds to `mntr`.
 pub fn monitor(scene: &Scene<'_>) -> String {
-    let Some(peers) = scene.peers else { return String::new() };
+    // Apache's read-only server does not speak of the ensemble.
+    let Some(peers) = scene.peers.filter(|_| !scene.replica.is_read_only()) else { return String::new() };
     let status = peers.status();
     let mut out = format!("zk_peer_state\t{} - {}\n", status.peer_state, phase_text(status.phase));
     let mut gauge = |name: &str, value: i64| {
@@ -86,14 +95,15 @@ pub fn monitor(scene: &Scene<'_>) -> String {
 }
 
 /// What `conf` appends.
-pub fn conf(ensemble: &EnsembleConfig, peers: &Peers) -> String {
+pub fn conf(ensemble: &EnsembleConfig, peers: &Peers, read_only: bool) -> String {
     let members = peers.ensemble();
     let own = members.member(ensemble.me);
     let address = own.map(|member| &member.addresses()[0]);
     let peer_type = u8::from(own.is_some_and(|member| member.role == Role::Observer));
+    let membership = if read_only { String::new() } else { format!("membership: \n{members}") };
     format!(
         "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={peer_type}\n\
-         membership: \n{members}",
+         {membership}",
         ensemble.init_limit,
         ensemble.sync_limit,
         address.map_or(0, |address| address.election_port),

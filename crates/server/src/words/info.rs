@@ -28,7 +28,7 @@ pub fn conf(scene: &Scene<'_>) -> String {
         config.max_session_timeout_ms
     );
     if let (Some(settings), Some(peers)) = (&config.ensemble, scene.peers) {
-        out.push_str(&ensemble::conf(settings, peers));
+        out.push_str(&ensemble::conf(settings, peers, scene.replica.is_read_only()));
     }
     out
 }
@@ -92,6 +92,9 @@ fn memory_mb() -> (u64, u64) {
 pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
     let stats = scene.shard.stats();
     let mut out = format!("Zookeeper version: {VERSION}\n");
+    if scene.replica.is_read_only() {
+        out.push_str(ensemble::READ_ONLY);
+    }
     if let Some(clients) = clients {
         out.push_str("Clients:\n");
         out.push_str(clients);
@@ -108,7 +111,7 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
         stats.connections,
         stats.outstanding,
         ensemble::zxid(scene),
-        ensemble::mode(scene.peers),
+        ensemble::mode(scene),
         node_count(scene.tree),
         ensemble::proposal_sizes(scene)
     );
@@ -119,7 +122,7 @@ pub fn server(scene: &Scene<'_>, clients: Option<&str>) -> String {
 pub fn monitor(scene: &Scene<'_>) -> String {
     let stats = scene.shard.stats();
     let replica = scene.replica.stats();
-    let mut out = format!("zk_version\t{VERSION}\nzk_server_state\t{}\n", ensemble::mode(scene.peers));
+    let mut out = format!("zk_version\t{VERSION}\nzk_server_state\t{}\n", ensemble::mode(scene));
     out.push_str(&ensemble::monitor(scene));
     let mut gauge = |name: &str, value: u64| {
         let _ = writeln!(out, "zk_{name}\t{value}");
@@ -128,8 +131,13 @@ pub fn monitor(scene: &Scene<'_>) -> String {
     gauge("num_alive_connections", stats.connections as u64);
     gauge("outstanding_requests", stats.outstanding as u64);
     gauge("znode_count", node_count(scene.tree) as u64);
-    gauge("global_sessions", replica.sessions as u64);
-    gauge("local_sessions", 0);
+    let (global, local) = if scene.replica.is_read_only() {
+        (scene.tree.sessions().count(), replica.sessions)
+    } else {
+        (replica.sessions, 0)
+    };
+    gauge("global_sessions", global as u64);
+    gauge("local_sessions", local as u64);
     gauge("packets_sent", stats.packets_sent);
     gauge("packets_received", stats.packets_received);
     gauge("watch_count", stats.watches as u64);

@@ -115,12 +115,12 @@ impl Words {
         if !self.allows(word) {
             return Answer::Text(format!("{word} is not executed because it is not in the whitelist.\n"));
         }
-        if ensemble::is_refused(word, scene.peers) {
+        if ensemble::is_refused(word, scene) {
             return Answer::Text(ensemble::NOT_SERVING.to_owned());
         }
         let text = match word {
             "ruok" => "imok".to_owned(),
-            "isro" => ensemble::is_read_only(scene.peers).to_owned(),
+            "isro" => ensemble::is_read_only(scene).to_owned(),
             "gtmk" => self.trace_mask.to_string(),
             "stmk" => match argument {
                 Some(mask) => {
@@ -178,7 +178,20 @@ fn dump(scene: &Scene<'_>) -> String {
         .into_iter()
         .map(|bucket| (wall(bucket.expires_mono_ms), bucket.sessions.iter().map(|session| session.0).collect()))
         .collect();
-    people::session_sets(&mut out, &sessions);
+    out.push_str("SessionTracker dump:\n");
+    let (kind, is_learner) = match ensemble::mode(scene) {
+        "read-only" => (Some("Local "), true),
+        "follower" | "observer" => (None, true),
+        _ => (Some(""), false),
+    };
+    if let Some(kind) = kind {
+        people::session_sets(&mut out, kind, &sessions);
+    }
+    if is_learner {
+        let global: Vec<(i64, i32)> =
+            scene.tree.sessions().map(|(session, timeout_ms)| (session.0, timeout_ms)).collect();
+        people::global_sessions(&mut out, &global);
+    }
     let mut owners: Vec<(i64, Vec<String>)> =
         scene.tree.ephemeral_owners().into_iter().map(|session| (session.0, scene.tree.ephemerals(session))).collect();
     people::ephemerals(&mut out, &mut owners);

@@ -79,15 +79,23 @@ fn op_name(op: i32) -> &'static str {
     }
 }
 
-/// `dump`: sessions by the time they expire.
-pub fn session_sets(out: &mut String, buckets: &[(String, Vec<i64>)]) {
+/// `dump`: sessions by the time they expire; `kind` stands before "Session Sets".
+pub fn session_sets(out: &mut String, kind: &str, buckets: &[(String, Vec<i64>)]) {
     let total: usize = buckets.iter().map(|(_, sessions)| sessions.len()).sum();
-    let _ = writeln!(out, "SessionTracker dump:\nSession Sets ({})/({total}):", buckets.len());
+    let _ = writeln!(out, "{kind}Session Sets ({})/({total}):", buckets.len());
     for (time, sessions) in buckets {
         let _ = writeln!(out, "{} expire at {time}:", sessions.len());
         for session in sessions {
             let _ = writeln!(out, "\t0x{session:x}");
         }
+    }
+}
+
+/// `dump` of a server that does not decide when sessions end: all of the ensemble, with their time-outs.
+pub fn global_sessions(out: &mut String, sessions: &[(i64, i32)]) {
+    let _ = writeln!(out, "Global Sessions({}):", sessions.len());
+    for (session, timeout_ms) in sessions {
+        let _ = writeln!(out, "0x{session:x}\t{timeout_ms}ms");
     }
 }
 
@@ -168,14 +176,23 @@ mod tests {
     }
 
     #[test]
+    fn a_read_only_server_lists_its_own_sessions_and_those_of_the_ensemble() {
+        let mut out = String::new();
+        session_sets(&mut out, "Local ", &[("DATE".into(), vec![0x100])]);
+        global_sessions(&mut out, &[(1, 4_000), (0x20, 20_000)]);
+        let local = "Local Session Sets (1)/(1):\n1 expire at DATE:\n\t0x100\n";
+        assert_eq!(out, format!("{local}Global Sessions(2):\n0x1\t4000ms\n0x20\t20000ms\n"));
+    }
+
+    #[test]
     fn dump_sections_look_like_apaches() {
         let mut out = String::new();
-        session_sets(&mut out, &[("DATE".into(), vec![0x100]), ("LATER".into(), vec![1, 2])]);
+        session_sets(&mut out, "", &[("DATE".into(), vec![0x100]), ("LATER".into(), vec![1, 2])]);
         ephemerals(&mut out, &mut [(2, vec!["/z".into(), "/a".into()]), (1, vec!["/e".into()])]);
         connection_sets(&mut out, &[("DATE".into(), vec![("/127.0.0.1:1".into(), 0)])]);
         assert_eq!(
             out,
-            "SessionTracker dump:\nSession Sets (2)/(3):\n1 expire at DATE:\n\t0x100\n2 expire at LATER:\n\t0x1\n\
+            "Session Sets (2)/(3):\n1 expire at DATE:\n\t0x100\n2 expire at LATER:\n\t0x1\n\
              \t0x2\nephemeral nodes dump:\nSessions with Ephemerals (2):\n0x1:\n\t/e\n0x2:\n\t/a\n\t/z\n\
              Connections dump:\nConnections Sets (1)/(1):\n1 expire at DATE:\n\tip: /127.0.0.1:1 sessionId: 0x0\n"
         );

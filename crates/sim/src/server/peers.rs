@@ -287,6 +287,7 @@ impl Peers {
             }
             Order::Trace(trace) => self.seen.push(Seen::Trace(trace)),
             Order::PeerTrouble { what, .. } => self.seen.push(Seen::Trouble(what)),
+            Order::ServingReadOnly | Order::NothingToShow | Order::StoppedReadOnly => {}
             Order::Activate(_) | Order::Resigned => {}
         }
     }
