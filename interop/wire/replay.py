@@ -3,8 +3,8 @@
 
 usage: wire/replay.py [--server ostler|apache] [--profile NAME]... [--only REGEX] [--at HOST:PORT] [--verbose]
 
-For each profile (default, ext, enforce, ensemble, slow, and of three servers quorum and quorum-local: 332 cases; `slow` takes four minutes)
-a server, or an ensemble of three, is started with the options that the profile names, the recorder's own case functions (capture_wire.py) run against it, and two things are compared
+For each profile (default, ext, enforce, ensemble, slow, of three servers quorum and quorum-local, of one out of three that is alone and
+read-only ro and ro-local: 338 cases; `slow` takes four minutes) a server, or an ensemble of three, is started with the options that the profile names, the recorder's own case functions (capture_wire.py) run against it, and two things are compared
 with the sample: `reply` (the decoded frames; zxids relative to the start of the exchange, lists sorted) and `masked_hex`
 (the raw frames with the volatile bytes masked; a list may be in another order). --at uses a running server instead and
 then wants exactly one --profile.
@@ -43,13 +43,17 @@ OPTIONS = {
     "slow": EXT,
     "quorum": {"reconfigEnabled": "true", "DigestAuthenticationProvider.superDigest": SUPER},
     "quorum-local": {"localSessionsEnabled": "true"},
+    "ro": {},
+    "ro-local": {"localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "true"},
 }
 # The cases of these talk to a follower and the leader of an ensemble.
 ENSEMBLES = ("quorum", "quorum-local")
+# The cases of these talk to the only running member of an ensemble.
+READ_ONLY = ("ro", "ro-local")
 # The recorder has one place for the leader's address.
 ONE_ENSEMBLE = threading.Lock()
 # What the specification counted; a lost case must not pass as a success.
-EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "ensemble": 5, "slow": 5, "quorum": 17, "quorum-local": 5}
+EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "ensemble": 5, "slow": 5, "quorum": 17, "quorum-local": 5, "ro": 4, "ro-local": 2}
 # Left out with Ostler, and said so, until it can do this.
 NOT_YET = {
     "dynamic reconfiguration": ["quorum/reconfig-" + name for name in
@@ -90,19 +94,34 @@ def difference(got, sample):
     return None
 
 
-def start_ensemble(kind, workdir, properties):
-    """Three servers, the leader last."""
+def members_of_three(kind, workdir, properties, system=None):
+    """The first, second and third server of an ensemble, not started."""
     ports = [(servers.free_port(), servers.free_port(), servers.free_port()) for _ in range(3)]
     lines = {"server.%d" % n: "127.0.0.1:%d:%d:participant;127.0.0.1:%d" % (quorum, election, client)
              for n, (client, quorum, election) in enumerate(ports, 1)}
-    members = []
     for number, (port, _, _) in enumerate(ports, 1):
         home = os.path.join(workdir, "server-%d" % number)
         os.makedirs(os.path.join(home, "data"))
         with open(os.path.join(home, "data", "myid"), "w") as f:
             f.write("%d\n" % number)
-        members.append(servers.Server(kind, home, port=port, properties=dict({"initLimit": 10, "syncLimit": 5}, **properties, **lines),
-                                      jvm=["-Xmx256m"]).launch())
+        yield servers.Server(kind, home, port=port, properties=dict({"initLimit": 10, "syncLimit": 5}, **properties, **lines),
+                             jvm=["-Xmx256m"], system=system)
+
+
+def start_read_only(kind, workdir, properties):
+    """One of three servers, once it has given up waiting for the others."""
+    server = next(members_of_three(kind, workdir, properties, {"readonlymode.enabled": "true"})).launch()
+    end = time.monotonic() + 60
+    while server.mode() != "read-only":
+        if time.monotonic() > end:
+            raise servers.Failed("it does not become read-only\n" + server.log_end())
+        time.sleep(0.1)
+    return [server]
+
+
+def start_ensemble(kind, workdir, properties):
+    """Three servers, the leader last."""
+    members = [member.launch() for member in members_of_three(kind, workdir, properties)]
     end = time.monotonic() + 60
     while "leader" not in (modes := [member.wait_serving(60).mode() for member in members]):
         if time.monotonic() > end:
@@ -122,6 +141,8 @@ def run_profile(profile, kind, at, only, workdir):
             if profile in ENSEMBLES:
                 started = start_ensemble(kind, os.path.join(workdir, profile), OPTIONS[profile])
                 capture_wire.PEER[0] = ("127.0.0.1", started[-1].port)
+            elif profile in READ_ONLY:
+                started = start_read_only(kind, os.path.join(workdir, profile), OPTIONS[profile])
             elif at is None:
                 started = [servers.Server(kind, os.path.join(workdir, profile), properties=OPTIONS[profile]).start()]
             out = [(c[1], capture_wire.run_case(c, at or ("127.0.0.1", started[0].port), 5.0)) for c in cases]
@@ -177,8 +198,8 @@ def main():
     a = ap.parse_args()
     profiles = a.profile or list(OPTIONS)
     late = {name: why for why, names in NOT_YET.items() for name in names} if a.server == "ostler" else {}
-    if a.at and profiles[0] in ENSEMBLES:
-        ap.error("--at names one server, and %s needs an ensemble" % profiles[0])
+    if a.at and profiles[0] in ENSEMBLES + READ_ONLY:
+        ap.error("--at names one server of its own, and %s needs an ensemble" % profiles[0])
     if a.at and len(profiles) != 1:
         ap.error("--at needs exactly one --profile: a server has one set of options")
     at = (a.at.rsplit(":", 1)[0], int(a.at.rsplit(":", 1)[1])) if a.at else None

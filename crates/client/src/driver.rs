@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// The longest sleep in a socket read while output waits for room in the socket, ms.
 const WRITE_RETRY: Duration = Duration::from_millis(1);
+/// The longest look at another server for one that can write; pings of this session wait meanwhile.
+const PROBE_WAIT: Duration = Duration::from_millis(200);
 const READ_BYTES: usize = 64 << 10;
 
 /// Why a call failed.
@@ -272,6 +274,11 @@ impl Client {
                         let _ = socket.stream.shutdown(Shutdown::Both);
                     }
                 }
+                Effect::Probe { server } => {
+                    let can_write = ask_what_it_is(&self.hosts[server]).is_ok_and(|answer| &answer == b"rw");
+                    let now = self.now_ms();
+                    self.session.probed(now, server, can_write);
+                }
                 Effect::Reply { id, op, result } => {
                     self.answers.insert(id, result.map(|raw: RawReply| Answer { op, raw }));
                 }
@@ -301,6 +308,15 @@ impl Client {
             }
         }
     }
+}
+
+fn ask_what_it_is(host: &Host) -> std::io::Result<[u8; 2]> {
+    let mut stream = open(host, PROBE_WAIT)?;
+    stream.set_read_timeout(Some(PROBE_WAIT))?;
+    stream.write_all(b"isro")?;
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
 }
 
 fn open(host: &Host, wait: Duration) -> std::io::Result<TcpStream> {

@@ -74,6 +74,12 @@ pub enum Effect {
         /// The connection.
         link: LinkId,
     },
+    /// Ask this server whether it can write: connect, send `isro`, read; then tell `probed`, soon and in any case. Only at a
+    /// server that can only be read.
+    Probe {
+        /// Index into the connection string's servers.
+        server: usize,
+    },
     /// A request is done.
     Reply {
         /// Which.
@@ -157,7 +163,8 @@ pub enum SessionState {
         timeout_ms: u32,
         /// The server can only be read.
         read_only: bool,
-        /// True if this session was connected before.
+        /// True if this client was connected before. (The session is another one if it was held by a read-only server
+        /// only.)
         again: bool,
     },
     /// No server holds the session; it is being reconnected. Sent once for each loss, and for each failed attempt.
@@ -199,6 +206,9 @@ pub enum Cause {
     /// The server sent what the protocol does not allow.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
+    /// Left for a server that can write.
+    #[error("the server can only be read, and one that can write was found")]
+    Moving,
     /// Closed by its own side.
     #[error("closed by this client")]
     Own,

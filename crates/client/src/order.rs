@@ -9,6 +9,8 @@ pub(crate) struct ServerOrder {
     order: Vec<usize>,
     next: usize,
     tried_in_a_row: usize,
+    /// Questions asked of others while one server held the session.
+    probes: usize,
 }
 
 impl ServerOrder {
@@ -16,7 +18,7 @@ impl ServerOrder {
     pub(crate) fn new(count: usize, random: &mut Dice) -> ServerOrder {
         let mut order: Vec<usize> = (0..count).collect();
         random.shuffle(&mut order);
-        ServerOrder { order, next: 0, tried_in_a_row: 0 }
+        ServerOrder { order, next: 0, tried_in_a_row: 0, probes: 0 }
     }
 
     /// The server to try now.
@@ -30,6 +32,19 @@ impl ServerOrder {
     /// True if every server was tried since the last success.
     pub(crate) fn all_failed(&self) -> bool {
         self.tried_in_a_row >= self.order.len()
+    }
+
+    /// A server to ask what it is: all in turn but the one last taken, unless there is no other.
+    pub(crate) fn next_to_probe(&mut self) -> usize {
+        let others = (self.order.len() - 1).max(1);
+        let at = self.next + self.probes % others;
+        self.probes += 1;
+        self.order[at % self.order.len()]
+    }
+
+    /// This server is tried next.
+    pub(crate) fn prefer(&mut self, server: usize) {
+        self.next = self.order.iter().position(|&other| other == server).unwrap_or(self.next);
     }
 
     /// The server last taken is good; the next one is another.
@@ -53,6 +68,20 @@ mod tests {
         assert_eq!(round, again);
         round.sort_unstable();
         assert_eq!(round, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn all_but_the_one_that_was_taken_are_asked_in_turn() {
+        let mut order = ServerOrder::new(4, &mut Dice::new(7));
+        let taken = order.take_next();
+        let mut asked: Vec<usize> = (0..3).map(|_| order.next_to_probe()).collect();
+        assert_eq!(order.next_to_probe(), asked[0], "round and round");
+        asked.push(taken);
+        asked.sort_unstable();
+        assert_eq!(asked, [0, 1, 2, 3]);
+        order.prefer(2);
+        assert_eq!(order.take_next(), 2);
+        assert_eq!(ServerOrder::new(1, &mut Dice::new(7)).next_to_probe(), 0, "its name may stand for several");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! (client-protocol.md sections 3 to 5 and 14.3). Requests that waited when a connection was lost fail, so that
 //! nothing asked before a loss takes effect after it; what is asked while disconnected waits for the next server.
 
+mod read_only;
+
 use crate::effect::{
     Cause, Config, Effect, LinkId, RawReply, RequestError, RequestId, SessionState, SubmitError, WatchEvent,
 };
@@ -15,6 +17,7 @@ use crate::watches::{WatchIntent, Watches};
 use ostler_model::{Dice, EventType, OpCode, Request, SessionId, Zxid};
 use ostler_wire::client::{ConnectRequest, ConnectResponse, ReplyHeader};
 use ostler_wire::peer::{self, WatcherEvent};
+use read_only::Search;
 use std::collections::VecDeque;
 
 /// xid of auth packets.
@@ -39,6 +42,10 @@ pub struct Session {
     password: [u8; 16],
     timeout_ms: u64,
     read_only: bool,
+    /// A server with a quorum has held the session.
+    is_lasting: bool,
+    /// At a server without one.
+    search: Option<Search>,
     /// The newest zxid a reply named: a server behind it must not hold this session.
     seen: Zxid,
     watches: Watches,
@@ -121,6 +128,8 @@ impl Session {
             id: SessionId::NONE,
             password: [0; 16],
             read_only: false,
+            is_lasting: false,
+            search: None,
             seen: Zxid::ZERO,
             watches: Watches::default(),
             watched: Zxid::ZERO,
@@ -185,7 +194,7 @@ impl Session {
             protocol_version: 0,
             last_zxid_seen: self.seen,
             timeout_ms,
-            session: self.id,
+            session: self.lasting_id(),
             password: self.password.to_vec(),
             read_only: Some(self.config.read_only_allowed),
         }
@@ -273,6 +282,7 @@ impl Session {
             }
             _ => (),
         }
+        self.probe_due(now_ms);
     }
 
     /// When `tick` has to be called at the latest; `None` when the session has ended.
@@ -283,7 +293,8 @@ impl Session {
                 Some(since_ms + self.connect_timeout_ms())
             }
             Phase::Connected { .. } => {
-                Some((self.heard_ms + self.read_timeout_ms()).min(self.sent_ms + self.ping_interval_ms()))
+                let ping_ms = (self.heard_ms + self.read_timeout_ms()).min(self.sent_ms + self.ping_interval_ms());
+                Some(self.next_probe_ms().map_or(ping_ms, |probe_ms| probe_ms.min(ping_ms)))
             }
             Phase::Ended => None,
         }
@@ -418,9 +429,12 @@ impl Session {
 
     fn send_waiting(&mut self, now_ms: u64) {
         let Phase::Connected { link } = self.phase else { return };
+        if self.is_moving() && !self.closing {
+            return;
+        }
         while let Some((pending, bytes)) = self.waiting.pop_front() {
             self.waiting_bytes -= bytes.len();
-            if self.read_only && !is_allowed_read_only(pending.op) {
+            if self.read_only && !read_only::is_allowed(pending.op) {
                 self.answer(&pending, Err(RequestError::ReadOnly));
                 continue;
             }
@@ -467,6 +481,8 @@ impl Session {
         self.password = welcome.password;
         self.timeout_ms = u64::from(timeout_ms);
         self.read_only = welcome.read_only.unwrap_or(false);
+        self.is_lasting |= !self.read_only;
+        self.begin_search(now_ms);
         self.phase = Phase::Connected { link };
         self.order.succeeded();
         let state = SessionState::Connected { session: self.id, timeout_ms, read_only: self.read_only, again };
@@ -516,6 +532,8 @@ impl Session {
             let link = self.link().expect("an answer came from a connection");
             self.effects.push_back(Effect::Disconnect { link });
             self.end(SessionState::AuthFailed, &RequestError::AuthFailed);
+        } else {
+            self.move_if_idle(now_ms);
         }
     }
 
@@ -546,6 +564,8 @@ impl Session {
             let link = self.link().expect("an answer came from a connection");
             self.effects.push_back(Effect::Disconnect { link });
             self.end(SessionState::Closed, &RequestError::Closed);
+        } else {
+            self.move_if_idle(now_ms);
         }
     }
 
@@ -569,6 +589,7 @@ impl Session {
         if self.closing {
             return self.end(SessionState::Closed, &RequestError::Closed);
         }
+        self.search = None;
         self.phase = Phase::Idle { until_ms: now_ms + self.wait_before_next(was_connected) };
         self.partial = Vec::new();
         self.resets = 0;
@@ -602,6 +623,7 @@ impl Session {
 
     fn end(&mut self, state: SessionState, error: &RequestError) {
         self.phase = Phase::Ended;
+        self.search = None;
         self.partial = Vec::new();
         self.fail_all(&|_| error.clone());
         for id in std::mem::take(&mut self.auths).into_iter().filter_map(|auth| auth.caller) {
@@ -609,25 +631,6 @@ impl Session {
         }
         self.effects.push_back(Effect::State(state));
     }
-}
-
-/// What a server without a quorum answers; it refuses the rest with replies that overtake others (section 18).
-fn is_allowed_read_only(op: OpCode) -> bool {
-    !matches!(
-        op,
-        OpCode::Create
-            | OpCode::Create2
-            | OpCode::CreateContainer
-            | OpCode::CreateTtl
-            | OpCode::Delete
-            | OpCode::DeleteContainer
-            | OpCode::SetData
-            | OpCode::SetAcl
-            | OpCode::Multi
-            | OpCode::Reconfig
-            | OpCode::Check
-            | OpCode::Sync
-    )
 }
 
 /// `None` if the event is malformed or of a type that servers do not send.

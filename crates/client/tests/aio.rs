@@ -297,3 +297,65 @@ async fn a_session_moves_to_another_server_when_the_leader_is_lost() {
     cluster.restart(dead);
     cluster.wait_until_serving(dead);
 }
+
+/// The last server of three, alone and read-only; what was written before is there.
+async fn partitioned() -> TestCluster {
+    let mut cluster = TestCluster::with(3, &[("readonlymode.enabled", "true")]);
+    let client = soon(Client::connect(&cluster.address())).await.unwrap();
+    client.create("/a", b"x", CreateMode::Persistent).await.unwrap();
+    client.sync("/a").await.unwrap();
+    for server in 0..3 {
+        let own = soon(Client::connect(&cluster.address_of(server))).await.unwrap();
+        own.sync("/a").await.unwrap();
+        own.close().await;
+    }
+    client.close().await;
+    cluster.kill(0);
+    cluster.kill(1);
+    let end = std::time::Instant::now() + WAIT;
+    while cluster.mode(2).as_deref() != Some("read-only") {
+        assert!(std::time::Instant::now() < end, "it becomes read-only");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster
+}
+
+#[tokio::test]
+async fn a_server_without_a_quorum_is_read_by_who_asks_for_it_and_left_when_there_is_one() {
+    let mut cluster = partitioned().await;
+    let quick = Client::builder(&cluster.address()).connect_timeout(Duration::from_millis(500));
+    assert!(matches!(soon(quick.connect()).await, Err(Error::NotConnected { .. })), "who wants to write is not let in");
+    let client = soon(Client::builder(&cluster.address()).read_only_allowed(true).connect()).await.unwrap();
+    let mut states = client.states();
+    assert!(matches!(states.next().await, Some(SessionState::Connected { read_only: true, again: false, .. })));
+    assert_eq!(client.get_data("/a").await.unwrap().0, b"x");
+    let mut watcher = client.watch("/a").await.unwrap();
+    assert!(matches!(client.set_data("/a", b"y", -1).await, Err(Error::ReadOnly)));
+    assert!(matches!(client.sync("/a").await, Err(Error::ReadOnly)));
+    cluster.restart(0);
+    while !matches!(soon(states.next()).await, Some(SessionState::Connected { read_only: false, again: true, .. })) {}
+    assert_eq!(soon(client.set_data("/a", b"y", -1)).await.unwrap().version, 1);
+    loop {
+        match soon(watcher.next()).await.unwrap() {
+            Notice::Missed => (),
+            Notice::Event(event) => break assert_eq!(event.kind, EventType::NodeDataChanged),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_a_read_only_server_finds_one_that_can_write_by_itself() {
+    let cluster = partitioned().await;
+    let other = TestServer::start();
+    other.door().shut();
+    let both = format!("{},{}", cluster.address_of(2), other.address());
+    let client = soon(Client::builder(&both).read_only_allowed(true).connect()).await.unwrap();
+    assert!(matches!(client.set_data("/a", b"y", -1).await, Err(Error::ReadOnly)));
+    let mut states = client.states();
+    other.door().open();
+    let moving = |state: &SessionState| matches!(state, SessionState::Suspended(cause) if cause.to_string().contains("can write"));
+    while !soon(states.next()).await.is_some_and(|state| moving(&state)) {}
+    while !matches!(soon(states.next()).await, Some(SessionState::Connected { read_only: false, .. })) {}
+    client.create("/written", b"", CreateMode::Persistent).await.unwrap();
+    assert_eq!(cluster.mode(2).as_deref(), Some("read-only"), "nothing changed there");
+}

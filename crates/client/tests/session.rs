@@ -514,3 +514,96 @@ fn a_read_only_server_is_taken_if_allowed_and_not_asked_to_write() {
     assert_eq!(world.take(), [refused]);
     world.ask(&exists("/", false)).unwrap();
 }
+
+/// A session at a server that can only be read, with two others.
+fn read_only() -> World {
+    let mut settings = config();
+    settings.read_only_allowed = true;
+    let mut world = World::new(settings);
+    world.ensemble.read_only = true;
+    world.run();
+    world.take();
+    world
+}
+
+/// The servers that were asked what they are until `until`, and when; all say that they cannot write.
+fn probes(world: &mut World, until: u64) -> Vec<(u64, usize)> {
+    let mut asked = Vec::new();
+    while let Some(deadline) = world.session.next_deadline_ms().filter(|&deadline| deadline <= until) {
+        world.advance_to(deadline);
+        for effect in world.take() {
+            let Effect::Probe { server } = effect else { panic!("{effect:?}") };
+            asked.push((world.now, server));
+            world.session.probed(world.now, server, false);
+        }
+    }
+    asked
+}
+
+#[test]
+fn at_a_read_only_server_the_others_are_asked_in_turn_and_ever_less_often() {
+    let mut world = read_only();
+    let here = world.server;
+    let asked = probes(&mut world, 20_000);
+    let times: Vec<u64> = asked.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300]);
+    let servers: Vec<usize> = asked.iter().map(|(_, server)| *server).collect();
+    assert!(servers.iter().all(|server| *server != here));
+    assert!(servers.windows(2).all(|pair| pair[0] != pair[1]), "both others: {servers:?}");
+    assert!(world.session.is_connected());
+}
+
+#[test]
+fn a_server_that_can_write_takes_over_and_nothing_asked_is_lost() {
+    let mut world = read_only();
+    assert_eq!(world.session.id(), SessionId(0x0100));
+    world.ask(&exists("/", true)).unwrap();
+    world.advance_to(100);
+    let Some(Effect::Probe { server }) = world.take().pop() else { panic!("nobody is asked") };
+    let left = world.link;
+    // A read is under way, and something else waits behind the discovery.
+    world.deaf = true;
+    let first = world.session.submit(world.now, &exists("/", false)).unwrap();
+    world.run();
+    world.session.probed(world.now, server, true);
+    let second = world.session.submit(world.now, &watched_data("/")).unwrap();
+    world.run();
+    assert_eq!((world.take(), world.link), (vec![], left), "it waits for the answer");
+    world.deaf = false;
+    world.ensemble.read_only = false;
+    let reply = reply_bytes(2, world.ensemble.zxid, 0);
+    let link = left.unwrap();
+    let xid = world.session.pending();
+    assert_eq!(xid, 2);
+    world.session.received(world.now, link, &reply[..]);
+    world.run();
+    let effects = world.take();
+    assert!(matches!(effects[0], Effect::Reply { id, result: Ok(_), .. } if id == first), "{effects:?}");
+    assert_eq!(effects[1], Effect::State(SessionState::Suspended(Cause::Moving)));
+    world.advance_to(world.now);
+    let effects = world.take();
+    let state =
+        SessionState::Connected { session: SessionId(0x0101), timeout_ms: 6_000, read_only: false, again: true };
+    assert_eq!(effects[0], Effect::State(state), "a session that a quorum knows");
+    assert!(matches!(effects[1], Effect::Reply { id, .. } if id == second), "{effects:?}");
+    assert_eq!(world.server, server);
+    assert_eq!(world.here().heard[0].1, 101, "the watch of the first read came along");
+    world.ask(&exists("/", false)).unwrap();
+    assert_eq!(probes(&mut world, 60_000), [], "nobody is asked any more");
+    // From now on the session is what matters, wherever it is held.
+    world.ensemble.read_only = true;
+    world.cut();
+    world.advance_to(world.now + 5_000);
+    assert_eq!(world.session.id(), SessionId(0x0101));
+}
+
+#[test]
+fn a_session_of_a_read_only_server_is_not_asked_for_elsewhere() {
+    let mut world = read_only();
+    world.ensemble.sessions.clear();
+    world.cut();
+    world.advance_to(1_000);
+    let effects = world.take();
+    let is_connected = |effect: &Effect| matches!(effect, Effect::State(SessionState::Connected { .. }));
+    assert!(effects.iter().any(is_connected), "not expired: {effects:?}");
+}

@@ -30,6 +30,14 @@ impl TestCluster {
     /// # Panics
     /// They cannot start, or form no ensemble.
     pub fn start(servers: u16) -> TestCluster {
+        TestCluster::with(servers, &[])
+    }
+
+    /// The same, with settings of zoo.cfg.
+    ///
+    /// # Panics
+    /// They cannot start, or form no ensemble.
+    pub fn with(servers: u16, settings: &[(&str, &str)]) -> TestCluster {
         // Held until all are chosen, so that no port is chosen twice.
         let free: Vec<TcpListener> =
             (0..2 * servers).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port")).collect();
@@ -43,7 +51,8 @@ impl TestCluster {
             lines.push_str("standaloneEnabled=false\n");
         }
         drop(free);
-        let cluster = TestCluster { members: (1..=servers).map(|number| Member::start(number, &[], &lines)).collect() };
+        let cluster =
+            TestCluster { members: (1..=servers).map(|number| Member::start(number, settings, &lines)).collect() };
         for index in 0..cluster.members.len() {
             cluster.wait_until_serving(index);
         }
@@ -82,6 +91,11 @@ impl TestCluster {
     /// It does not.
     pub fn wait_until_serving(&self, server: usize) {
         wait(|| self.members[server].mode());
+    }
+
+    /// What this server says it is (`leader`, `follower`, `read-only`, ...); `None`: it serves nobody.
+    pub fn mode(&self, server: usize) -> Option<String> {
+        self.members[server].mode()
     }
 
     /// Stops a server. Its data stays.

@@ -191,8 +191,17 @@ fn one_way(shared: &Shared, from: &mut TcpStream, to: &mut TcpStream, is_request
     let mut frame = vec![0; 4];
     loop {
         frame.resize(4, 0);
-        from.read_exact(&mut frame)?;
+        let filled = fill(from, &mut frame)?;
+        if filled < 4 {
+            // All of the answer to a four-letter word, or nothing.
+            return if handshake { to.write_all(&frame[..filled]) } else { Ok(()) };
+        }
         let length = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
+        if length > FRAME_BYTES_MAX && handshake {
+            // A four-letter word, or the answer to one.
+            to.write_all(&frame)?;
+            return io::copy(from, to).map(|_| ());
+        }
         if length > FRAME_BYTES_MAX {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -206,6 +215,18 @@ fn one_way(shared: &Shared, from: &mut TcpStream, to: &mut TcpStream, is_request
         }
         to.write_all(&frame)?;
     }
+}
+
+/// Reads until the buffer is full or the stream ends.
+fn fill(from: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..])? {
+            0 => break,
+            bytes => filled += bytes,
+        }
+    }
+    Ok(filled)
 }
 
 /// Counts one frame; true if it is the one where everything is cut.

@@ -290,10 +290,15 @@ impl Session {
     pub fn begin(mut stream: TcpStream, timeout_ms: i32, session: i64, password: &[u8; 16]) -> Option<Session> {
         stream.write_all(&connect_frame(timeout_ms, session, password)).ok()?;
         let answer = read_frame(&mut stream).ok()?;
+        Some(Session::over(stream, &answer)).filter(|session| session.id != 0)
+    }
+
+    /// Over a connection whose handshake was answered with this.
+    pub fn over(stream: TcpStream, answer: &[u8]) -> Session {
         let timeout_ms = i32::from_be_bytes(answer[4..8].try_into().unwrap());
         let id = i64::from_be_bytes(answer[8..16].try_into().unwrap());
         let password = answer[20..36].try_into().unwrap();
-        (id != 0).then_some(Session { stream, id, password, timeout_ms, xid: 0 })
+        Session { stream, id, password, timeout_ms, xid: 0 }
     }
 
     pub fn send(&mut self, op: i32, body: &[u8]) -> i32 {

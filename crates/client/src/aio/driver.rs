@@ -4,11 +4,11 @@ use crate::address::Host;
 use crate::aio::error::Error;
 use crate::aio::listeners::Listeners;
 use crate::aio::shared::{Item, Shared};
-use crate::aio::socket::{Happening, Socket};
+use crate::aio::socket::{Happening, Probe, Socket};
 use crate::aio::waiting::Waiting;
 use crate::aio::watcher::Kind;
 use crate::calls::Answer;
-use crate::effect::{Effect, RawReply, RequestError, RequestId, SessionState};
+use crate::effect::{Cause, Effect, RawReply, RequestError, RequestId, SessionState};
 use crate::prepared::Prepared;
 use crate::session::Session;
 use ostler_model::{ErrorCode, OpCode, Request};
@@ -30,6 +30,7 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     started: Instant,
     socket: Socket,
+    probe: Probe,
     asked: Waiting,
     removing: HashMap<RequestId, (String, Kind)>,
     /// Watches to remove when there is room for the request.
@@ -47,6 +48,7 @@ impl Driver {
             shared,
             started,
             socket: Socket::default(),
+            probe: Probe::default(),
             asked: Waiting::default(),
             removing: HashMap::new(),
             unneeded: BTreeSet::new(),
@@ -68,6 +70,7 @@ impl Driver {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + SLEEP_MAX);
             let happening = tokio::select! {
                 happening = self.socket.next(&mut buffer) => happening,
+                happening = self.probe.next() => happening,
                 () = self.shared.wake.notified() => {
                     // Whoever else is ready to ask does so first: one write for all of them instead of one for the first.
                     tokio::task::yield_now().await;
@@ -81,6 +84,7 @@ impl Driver {
                 Happening::Connected(link) => self.session.connected(now, link),
                 Happening::Read(link, bytes) => self.session.received(now, link, &buffer[..bytes]),
                 Happening::Lost(link, why) => self.session.link_down(now, link, why),
+                Happening::Probed(server, can_write) => self.session.probed(now, server, can_write),
             }
             self.session.tick(now);
             self.effects();
@@ -146,6 +150,7 @@ impl Driver {
                 Effect::Connect { link, server } => self.socket.dial(link, self.hosts[server].clone()),
                 Effect::Send { link, bytes } => self.socket.send(link, bytes),
                 Effect::Disconnect { link } => self.socket.close(link),
+                Effect::Probe { server } => self.probe.begin(server, self.hosts[server].clone()),
                 Effect::Reply { id, op, result } => self.reply(id, op, result),
                 Effect::Event(event) => {
                     let chroot = &self.shared.chroot;
@@ -184,8 +189,8 @@ impl Driver {
                 }
             }
             SessionState::Suspended(cause) => {
-                // Nothing asked before a loss takes effect after it.
-                if std::mem::take(&mut self.was_connected) {
+                // Nothing asked before a loss takes effect after it; a move loses nothing.
+                if std::mem::take(&mut self.was_connected) && *cause != Cause::Moving {
                     self.shared.fail_waiting(&Error::ConnectionLoss { sent: false, why: cause.clone() });
                 }
             }

@@ -6,9 +6,14 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+/// A server that does not say by then what it is, is not asked any longer.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What the driver hears of its connection.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(crate) enum Happening {
     Read(LinkId, usize),
     /// `None`: the server closed it.
     Lost(LinkId, Option<String>),
+    /// Whether a server that was asked can write.
+    Probed(usize, bool),
 }
 
 type Dial = Pin<Box<dyn Future<Output = Result<TcpStream, String>> + Send>>;
@@ -129,6 +136,43 @@ impl Open {
             }
         }
     }
+}
+
+/// The question to another server what it is, over a connection of its own.
+#[derive(Default)]
+pub(crate) struct Probe(Option<(usize, Asking)>);
+
+type Asking = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Probe({:?})", self.0.as_ref().map(|(server, _)| server))
+    }
+}
+
+impl Probe {
+    pub fn begin(&mut self, server: usize, host: Host) {
+        self.0 = Some((server, Box::pin(can_write(host))));
+    }
+
+    /// Waits for the answer. Safe to drop before: nothing is lost.
+    pub async fn next(&mut self) -> Happening {
+        let Some((server, asking)) = &mut self.0 else { return std::future::pending().await };
+        let happening = Happening::Probed(*server, asking.as_mut().await);
+        self.0 = None;
+        happening
+    }
+}
+
+async fn can_write(host: Host) -> bool {
+    let ask = async {
+        let mut stream = connect(host).await.ok()?;
+        stream.write_all(b"isro").await.ok()?;
+        let mut answer = [0; 2];
+        stream.read_exact(&mut answer).await.ok()?;
+        Some(&answer == b"rw")
+    };
+    timeout(PROBE_TIME_MAX, ask).await.ok().flatten().unwrap_or(false)
 }
 
 /// Resolves the name and tries its addresses, beginning anywhere, so that clients of one name spread over its servers.

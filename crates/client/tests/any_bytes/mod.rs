@@ -85,6 +85,7 @@ impl World {
                     assert_eq!(self.link.take(), Some(link), "only a connection that was made is closed");
                 }
                 Effect::Reply { id, .. } => *self.results.get_mut(&id).expect("nobody asked for this") += 1,
+                Effect::Probe { server } => self.session.probed(self.now_ms, server, false),
                 Effect::Send { .. } | Effect::Event(_) | Effect::State(_) => (),
             }
             assert!(self.session.zxid_seen() >= Zxid(0), "{:?}", self.session.zxid_seen());

@@ -92,14 +92,14 @@ const TABLE: &[(Place, Use, &str)] = &[
         maxClientCnxns minSessionTimeout maxSessionTimeout standaloneEnabled reconfigEnabled peerType electionAlg
         dynamicConfigFile server.* group.* weight.* group* weight* autopurge.snapRetainCount autopurge.purgeInterval
         metricsProvider.className secureClientPort secureClientPortAddress initLimit syncLimit
-        connectToLearnerMasterLimit quorumListenOnAllIPs"),
+        connectToLearnerMasterLimit quorumListenOnAllIPs localSessionsEnabled"),
     (Place::File, Use::Ensemble, "oraclePath syncEnabled
         observerMasterPort sslQuorum portUnification sslQuorumReloadCertFiles quorum.auth.enableSasl
         quorum.auth.serverRequireSasl quorum.auth.learnerRequireSasl quorum.auth.learner.saslLoginContext
         quorum.auth.server.saslLoginContext quorum.auth.kerberos.servicePrincipal"),
     (Place::Both, Use::Ensemble, "multiAddress.enabled multiAddress.reachabilityCheckTimeoutMs
         multiAddress.reachabilityCheckEnabled"),
-    (Place::File, Use::Ensemble, "localSessionsEnabled localSessionsUpgradingEnabled"),
+    (Place::File, Use::Ensemble, "localSessionsUpgradingEnabled"),
     (Place::File, PROMETHEUS, "metricsProvider.httpHost metricsProvider.httpPort
         metricsProvider.exportJvmInfo"),
     (Place::File, Use::Silent, "quorum.cnxn.threads.size metricsProvider.numWorkerThreads
