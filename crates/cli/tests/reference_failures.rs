@@ -170,8 +170,8 @@ fn internal_operations_of_a_client_are_not_executed() {
     server.stop();
 }
 
-/// Row 7 needs a read-only server, which does not exist yet: `readonlymode.enabled` changes nothing for a server that
-/// has its quorum in itself, so a client that asks for read-only gets an ordinary session.
+/// Row 7 is about members of ensembles (crates/node/src/tests/read_only.rs): `readonlymode.enabled` changes nothing for a
+/// server that has its quorum in itself, so a client that asks for read-only gets an ordinary session.
 #[test]
 fn a_read_only_handshake_gets_an_ordinary_session() {
     let dir = TempDir::new();

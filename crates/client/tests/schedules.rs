@@ -154,6 +154,7 @@ impl World {
                     }
                 }
                 Effect::Disconnect { .. } => self.drop_link(),
+                Effect::Probe { .. } => panic!("this server can write"),
                 Effect::Reply { id, result, .. } => {
                     assert!(self.answered.insert(id), "answered twice");
                     if let (Ok(reply), Some(asked)) = (result, self.asked.get(&id)) {

@@ -243,6 +243,7 @@ impl Client {
                         wire.unsent.extend_from_slice(&bytes);
                     }
                 }
+                Effect::Probe { .. } => unreachable!("these clients take only servers that can write"),
                 Effect::Disconnect { link } => {
                     if let Some(wire) = self.wire.as_ref().filter(|wire| wire.link == link) {
                         // What stands before the end of the connection goes out, as with a socket.

@@ -2,8 +2,7 @@
 
 use super::client::{close, create, of_path, of_path_and_int, ping, raw_frame, read, set};
 use super::cluster::Cluster;
-use super::dice::Dice;
-use ostler_model::{OpCode, SessionId, session_password};
+use ostler_model::{Dice, OpCode, SessionId, session_password};
 use ostler_wire::client::{ConnectRequest, ConnectResponse};
 
 /// Apache's code for it.
@@ -230,10 +229,10 @@ fn whatever_clients_send_nothing_replicated_changes() {
         let mut conns = Vec::new();
         let mut sessions = vec![SessionId::NONE, global, SessionId(77)];
         for step in 0..200 {
-            match dice.roll(8) {
+            match dice.index(8) {
                 0 | 1 => {
-                    let session = sessions[dice.roll(sessions.len())];
-                    let flag = [Some(true), Some(true), Some(false), None][dice.roll(4)];
+                    let session = sessions[dice.index(sessions.len())];
+                    let flag = [Some(true), Some(true), Some(false), None][dice.index(4)];
                     let (conn, answers) = cluster.dial(0, &hello(session, flag));
                     if let Some(answer) = answers.first().map(|answer| ConnectResponse::decode(answer).unwrap()) {
                         assert_eq!((flag, answer.read_only), (Some(true), Some(true)), "seed {seed}");
@@ -241,19 +240,19 @@ fn whatever_clients_send_nothing_replicated_changes() {
                         conns.push(conn);
                     }
                 }
-                2 => cluster.advance([10, 500, 3_000][dice.roll(3)]),
+                2 => cluster.advance([10, 500, 3_000][dice.index(3)]),
                 _ if conns.is_empty() => {}
                 _ => {
-                    let conn = conns[dice.roll(conns.len())];
-                    let frames: Vec<Vec<u8>> = (0..1 + dice.roll(4))
+                    let conn = conns[dice.index(conns.len())];
+                    let frames: Vec<Vec<u8>> = (0..1 + dice.index(4))
                         .map(|_| {
                             let op = [
                                 -11, -1, 0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
                                 100, 101, 103, 104, 105, 106, 107,
-                            ][dice.roll(30)];
-                            let body: Vec<u8> = (0..dice.roll(30)).map(|_| dice.roll(4) as u8).collect();
-                            match dice.roll(4) {
-                                0 => create(step, "/x", b"", dice.roll(4) as i32),
+                            ][dice.index(30)];
+                            let body: Vec<u8> = (0..dice.index(30)).map(|_| dice.index(4) as u8).collect();
+                            match dice.index(4) {
+                                0 => create(step, "/x", b"", dice.index(4) as i32),
                                 1 => set(step, "/a", b""),
                                 _ => raw_frame(step, op, |frame| body.iter().for_each(|byte| frame.bool(*byte > 0))),
                             }
