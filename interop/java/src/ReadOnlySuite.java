@@ -52,15 +52,15 @@ public final class ReadOnlySuite {
                 java.zk.create("/back-java", null, Ids.OPEN_ACL_UNSAFE, CreateMode.PERSISTENT);
             });
             t.check("Curator comes back", () -> {
-                await(states, ConnectionState.RECONNECTED);
+                await(states, ConnectionState.CONNECTED, ConnectionState.RECONNECTED);
                 curator.create().forPath("/back-curator", new byte[0]);
             });
         }
         t.finish();
     }
 
-    private static void await(BlockingQueue<ConnectionState> states, ConnectionState want) throws InterruptedException {
-        while (Checks.take(states) != want) { /* the next one */ }
+    private static void await(BlockingQueue<ConnectionState> states, ConnectionState... wanted) throws InterruptedException {
+        while (!java.util.List.of(wanted).contains(Checks.take(states))) { /* the next one */ }
     }
 
     private static void javaReads(String server) throws Throwable {
