@@ -4,13 +4,13 @@
 //! `extra_lock_patterns=["-lock-"]`.
 
 use crate::aio::mailbox::Mailbox;
-use crate::aio::{Client, Error, Zxid};
+use crate::aio::{Client, Error, Multi, Zxid};
 use crate::recipes::contender::Rule;
 use crate::recipes::hold::Hold;
 use crate::recipes::place::{Participant, Place, participants};
 use futures_core::Stream;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::sync::Notify;
 
@@ -60,6 +60,8 @@ pub struct Candidate {
     path: String,
     standings: Mailbox<Standing>,
     resign: Arc<Notify>,
+    /// The leader's znode, while it leads.
+    leads: Arc<Mutex<Option<String>>>,
 }
 
 impl Candidate {
@@ -70,13 +72,35 @@ impl Candidate {
     pub fn stand(client: &Client, path: &str, name: &str) -> Candidate {
         let (standings, resign) = (Mailbox::new(STANDINGS_MAX), Arc::new(Notify::new()));
         let place = Place::new(client, path, "lock-", Rule::First, name.as_bytes());
-        tokio::spawn(run(place, standings.clone(), Arc::clone(&resign)));
-        Candidate { client: client.clone(), path: path.to_owned(), standings, resign }
+        let leads = Arc::default();
+        tokio::spawn(run(place, standings.clone(), Arc::clone(&resign), Arc::clone(&leads)));
+        Candidate { client: client.clone(), path: path.to_owned(), standings, resign, leads }
     }
 
     /// The next standing, beginning with [`Standing::Follower`]; `None` behind the last one.
     pub async fn next(&mut self) -> Option<Standing> {
         std::future::poll_fn(|context| self.standings.poll_next(context)).await
+    }
+
+    /// A transaction that happens only while this side leads: it begins with a check of the leader's znode, whose result is
+    /// the first. `None` while it does not lead.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let server = ostler_test::TestServer::start();
+    /// # let client = ostler_client::aio::Client::connect(&server.address()).await?;
+    /// # use ostler_client::aio::CreateMode;
+    /// # use ostler_client::recipes::{Candidate, Standing};
+    /// let mut candidate = Candidate::stand(&client, "/leader", "host-1");
+    /// assert!(candidate.fenced().is_none());
+    /// while !matches!(candidate.next().await, Some(Standing::Leader(_))) {}
+    /// let multi = candidate.fenced().expect("it leads");
+    /// multi.create("/done", b"", CreateMode::Persistent).commit().await?;
+    /// # Ok::<(), ostler_client::aio::Error>(()) }).unwrap();
+    /// ```
+    pub fn fenced(&self) -> Option<Multi<'_>> {
+        let leads = self.leads.lock().expect("nothing panics while it holds the path");
+        leads.as_ref().map(|path| self.client.multi().check(path, -1))
     }
 
     /// Leaves the election and waits until that is done.
@@ -117,13 +141,15 @@ impl Drop for Ending {
     }
 }
 
-async fn run(mut place: Place, standings: Mailbox<Standing>, resign: Arc<Notify>) {
+async fn run(mut place: Place, standings: Mailbox<Standing>, resign: Arc<Notify>, leads: Arc<Mutex<Option<String>>>) {
     let ending = Ending(standings);
     let tell = |standing| ending.0.push(standing, |kept| drop(kept.pop_front()));
+    let now_leads = |path| *leads.lock().expect("nothing panics while it holds the path") = path;
     let result = tokio::select! {
-        error = stand(&mut place, &tell) => Err(error),
+        error = stand(&mut place, &tell, &now_leads) => Err(error),
         () = resign.notified() => Ok(()),
     };
+    now_leads(None);
     let result = match result {
         Ok(()) => place.leave().await,
         Err(error) => Err(error),
@@ -134,13 +160,14 @@ async fn run(mut place: Place, standings: Mailbox<Standing>, resign: Arc<Notify>
 }
 
 /// Stands until something ends it for good.
-async fn stand(place: &mut Place, tell: &impl Fn(Standing)) -> Error {
+async fn stand(place: &mut Place, tell: &impl Fn(Standing), now_leads: &impl Fn(Option<String>)) -> Error {
     loop {
         tell(Standing::Follower);
         let token = match place.hold().await {
             Ok(token) => token,
             Err(error) => return error,
         };
+        now_leads(Some(place.path().to_owned()));
         let mut holds = place.holds();
         while let Some(hold) = holds.next().await {
             match hold {
@@ -149,6 +176,7 @@ async fn stand(place: &mut Place, tell: &impl Fn(Standing)) -> Error {
                 Hold::Lost => break,
             }
         }
+        now_leads(None);
         place.lost();
     }
 }
