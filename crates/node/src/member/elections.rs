@@ -168,28 +168,75 @@ mod tests {
     use ostler_tree::{Tree, TreeConfig};
     use ostler_zab::{Boot, Epochs, History, Settings};
 
-    #[test]
-    fn nothing_is_heard_of_a_connection_that_is_being_closed() {
+    const ENSEMBLE: &str = "server.1=h:11:12:participant;13\nserver.2=h:21:22:participant;23\nversion=";
+
+    fn ensemble(version: i64) -> Ensemble {
+        Ensemble::parse(&format!("{ENSEMBLE}{version:x}")).unwrap()
+    }
+
+    /// A vote of server 1, with its handshake.
+    fn vote_of_one(config: Option<&str>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Handshake::Legacy { server: ServerId(1) }.encode(&mut bytes);
+        let wire = election::Notification {
+            state: election::PeerState::Looking,
+            leader: ServerId(1),
+            zxid: Zxid::ZERO,
+            round: 1,
+            peer_epoch: 0,
+            version: election::NOTIFICATION_VERSION,
+            config: config.map(Into::into),
+        };
+        wire.encode(&mut bytes);
+        bytes
+    }
+
+    /// What zab is told when server `me` accepts a connection that carries these bytes; and if it hangs up.
+    fn heard(me: i64, bytes: Vec<u8>) -> (Vec<Event>, bool) {
         let now = Now { mono_ms: 1_000, wall_ms: 1_000 };
         let mut tree = Tree::new(TreeConfig { seed: 0, digest: true });
         let mut replica = Replica::member(Arc::new(NodeConfig::default()), &tree, now);
         let mut streams = vec![Stream::new()];
         let mut parts = Parts { now, tree: &mut tree, replica: &mut replica, streams: &mut streams };
-        let text = "server.1=h:11:12:participant;13\nserver.2=h:21:22:participant;23\nversion=0";
-        let ensemble = Ensemble::parse(text).unwrap();
         let history = History { trusted: true, ..History::default() };
-        let boot = Boot { epochs: Epochs::default(), history, committed: ensemble.clone(), last_seen: ensemble };
-        let mut member = Member::new(Settings::new(ServerId(2)), boot, 1 << 20, &mut parts);
+        let boot = Boot { epochs: Epochs::default(), history, committed: ensemble(1), last_seen: ensemble(1) };
+        let mut member = Member::new(Settings::new(ServerId(me)), boot, 1 << 20, &mut parts);
         let link = member.accepted(&mut parts, Port::Election);
-        let vote = Vote { leader: ServerId(1), zxid: Zxid::ZERO, peer_epoch: 0 };
-        let notification = Notification { state: PeerState::Looking, vote, round: 1, version: 2, config_version: 0 };
-        let mut bytes = Vec::new();
-        // The smaller id: it is hung up on, and dialled (E§2.3).
-        Handshake::Legacy { server: ServerId(1) }.encode(&mut bytes);
-        bytes.extend(member.notification_bytes(&notification));
         member.elections.get_mut(&link).unwrap().input = bytes;
+        member.events.clear();
         assert!(member.election_input(&parts, link));
-        assert!(member.elections[&link].ending && member.elections[&link].input.is_empty());
-        assert!(!member.events.iter().any(|event| matches!(event, Event::Notified { .. })), "{:?}", member.events);
+        assert!(member.elections[&link].input.is_empty());
+        (member.events.iter().cloned().collect(), member.elections[&link].ending)
+    }
+
+    #[test]
+    fn nothing_is_heard_of_a_connection_that_is_being_closed() {
+        // The smaller id: it is hung up on, and dialled (E§2.3).
+        let (events, ending) = heard(2, vote_of_one(Some(&ensemble(2).to_string())));
+        assert!(ending);
+        let words = |event: &Event| matches!(event, Event::Notified { .. } | Event::Gossip { .. });
+        assert!(!events.iter().any(words), "{events:?}");
+    }
+
+    /// The vote is to be counted among those who vote in the ensemble that it came with: who learns of that ensemble
+    /// by this message looks anew first.
+    #[test]
+    fn a_newer_ensemble_is_heard_of_before_the_vote_that_brought_it() {
+        let said = |version: i64| {
+            let (events, ending) = heard(0, vote_of_one(Some(&ensemble(version).to_string())));
+            assert!(!ending);
+            let words = events.into_iter().filter_map(|event| match event {
+                Event::Gossip { ensemble } => Some(("ensemble", ensemble.version())),
+                Event::Notified { notification, .. } => Some(("vote", notification.config_version)),
+                _ => None,
+            });
+            words.collect::<Vec<_>>()
+        };
+        assert_eq!(said(0x20), [("ensemble", 0x20), ("vote", 0x20)]);
+        assert_eq!(said(1), [("vote", 1)], "known already");
+        assert_eq!(said(0), [("vote", 0)], "older");
+        let (events, _) = heard(0, vote_of_one(Some("server.1=nonsense")));
+        assert!(!events.iter().any(|event| matches!(event, Event::Gossip { .. })), "{events:?}");
+        assert!(events.iter().any(|event| matches!(event, Event::Notified { .. })), "it counts all the same");
     }
 }

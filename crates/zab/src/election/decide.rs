@@ -48,6 +48,11 @@ impl Election {
         if !self.echoes || looking.voting == Voting::Voter || n.vote.zxid == UNTRUSTED {
             return;
         }
+        // Who looks tells strangers the vote that settled its last election. One for this server is of a time when it
+        // could lead, and names an end of its history that is over (INV-22).
+        if n.vote.leader == self.me {
+            return;
+        }
         // Its own round means nothing to those it would keep waiting: it takes theirs, an older one too.
         let other = n.round != self.round;
         if other {

@@ -205,3 +205,37 @@ fn what_was_heard_in_an_older_round_is_forgotten() {
     assert_eq!(one.hear(3, &says(PeerState::Leading, vote(3, 6, 7), 2)).0, None, "2 spoke in round 1");
     assert!(one.hear(2, &says(PeerState::Following, vote(3, 0, 7), 2)).0.is_some());
 }
+
+/// Server 1 stands outside, looks, and may vote in an ensemble that it does not know.
+fn outside(voters: &[i64]) -> One {
+    let settings = Settings { reconfig_enabled: true, ..Settings::new(ServerId(1)) };
+    let mut one = One { election: Election::new(&settings), ..One::of(voters) };
+    let unlisted = Candidate { voting: Voting::Unlisted, ..EMPTY };
+    let decided = one.election.start(one.now_ms, unlisted, &one.configs, &mut Vec::new());
+    assert_eq!(decided, None);
+    one
+}
+
+#[test]
+fn who_stands_outside_says_what_the_voters_want() {
+    let mut one = outside(&[2, 3]);
+    let (decided, said) = one.hear(2, &says(PeerState::Looking, vote(3, 4, 7), 9));
+    assert_eq!(decided, None);
+    let wanted = says(PeerState::Looking, vote(3, 4, 7), 9);
+    for voter in [2, 3] {
+        assert!(said.contains(&(ServerId(voter), wanted.clone())), "{said:?}");
+    }
+    let (_, said) = one.hear(3, &says(PeerState::Looking, vote(2, 4, 6), 9));
+    assert!(!said.iter().any(|(_, said)| said.vote == vote(2, 4, 6)), "a worse one in the same round: {said:?}");
+}
+
+#[test]
+fn what_is_left_of_votes_for_who_stands_outside_now_is_not_said_again() {
+    // 2 led with the vote (1, 4, 7) once, and tells strangers so while it looks: 1 has lost that end of its history.
+    let mut one = outside(&[2, 3]);
+    let (_, said) = one.hear(2, &says(PeerState::Looking, vote(1, 4, 7), 9));
+    assert!(!said.iter().any(|(_, said)| said.vote.leader == ServerId(1)), "{said:?}");
+    assert_ne!(one.election.vote().leader, ServerId(1));
+    let (_, said) = one.hear(3, &says(PeerState::Looking, vote(3, 4, 7), 9));
+    assert!(said.iter().any(|(_, said)| said.vote == vote(3, 4, 7)), "{said:?}");
+}
