@@ -204,8 +204,8 @@ impl Election {
             self.hear_afterwards(from, n, configs);
             return None;
         }
-        if counts && n.state == PeerState::Looking {
-            self.echo(now_ms, n, configs, effects);
+        if n.state == PeerState::Looking {
+            self.echo(now_ms, from, n, configs, effects);
         }
         if !counts || !configs.is_voter(n.vote.leader) {
             return None;

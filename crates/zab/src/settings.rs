@@ -108,6 +108,8 @@ pub struct Quirks {
     pub only_old_quorum: bool,
     /// INV-24: while the ensemble changes, a quorum of the next one is enough.
     pub only_new_quorum: bool,
+    /// INV-24: what was proposed behind a reconfiguration needs the next ensemble alone as soon as that is in force.
+    pub forget_old_quorum: bool,
     /// A proposed ensemble is not forgotten when its proposal is cut from the log.
     pub keep_cut_ensemble: bool,
 }

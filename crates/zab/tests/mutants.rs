@@ -43,6 +43,7 @@ const MUTANTS: &[Mutant] = &[
 const RECONFIGURED: &[Mutant] = &[
     ("only_old_quorum", |q| q.only_old_quorum = true, 3, 0, 100, "INV-15"),
     ("only_new_quorum", |q| q.only_new_quorum = true, 3, 0, 100, "INV-15"),
+    ("forget_old_quorum", |q| q.forget_old_quorum = true, 3, 0, 200, "INV-24"),
     ("keep_cut_ensemble", |q| q.keep_cut_ensemble = true, 3, 0, 100, "INV-24"),
 ];
 

@@ -4,7 +4,7 @@ use super::candidate::UNTRUSTED;
 use super::count::{Heard, Votes};
 use super::doubt::Support;
 use super::{Decided, Decision, Election, Settled, VERSION, Voting};
-use crate::configs::Configs;
+use crate::configs::{Configs, is_quorum};
 use crate::{Effect, Notification, PeerState, Trace, Vote};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -20,6 +20,11 @@ impl Election {
         configs: &Configs,
         effects: &mut Vec<Effect>,
     ) -> Option<Decided> {
+        // Who is voted for by right says so itself in an ensemble in which it votes, and that came with its vote. One of an
+        // ensemble that is only proposed would be refused by all that have not seen it: no election would ever end.
+        if !configs.committed.is_voter(n.vote.leader) {
+            return None;
+        }
         let (quirks, newer) = (self.quirks, n.round > self.round);
         let looking = self.looking.as_mut()?;
         if !looking.may_vote() || n.vote.zxid == UNTRUSTED || n.round < self.round {
@@ -43,14 +48,23 @@ impl Election {
 
     /// A server without a vote says what those that have one want. It may vote in an ensemble that was proposed without
     /// its knowledge: whoever knows that ensemble counts it, and might wait for ever otherwise. Apache's do the same.
-    pub(super) fn echo(&mut self, now_ms: u64, n: &Notification, configs: &Configs, effects: &mut Vec<Effect>) {
-        let Some(looking) = &mut self.looking else { return };
-        if !self.echoes || looking.voting == Voting::Voter || n.vote.zxid == UNTRUSTED {
+    ///
+    /// Only votes of those who vote in the ensemble in force, for one of them, are said again. Two servers outside would
+    /// otherwise keep alive between them what is nobody's vote (any more), this server's own leftovers among it (INV-22):
+    /// who looks tells strangers the vote that settled its last election.
+    pub(super) fn echo(
+        &mut self,
+        now_ms: u64,
+        from: ServerId,
+        n: &Notification,
+        configs: &Configs,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !configs.committed.is_voter(from) || !configs.committed.is_voter(n.vote.leader) {
             return;
         }
-        // Who looks tells strangers the vote that settled its last election. One for this server is of a time when it
-        // could lead, and names an end of its history that is over (INV-22).
-        if n.vote.leader == self.me {
+        let Some(looking) = &mut self.looking else { return };
+        if !self.echoes || looking.voting == Voting::Voter || n.vote.zxid == UNTRUSTED {
             return;
         }
         // Its own round means nothing to those it would keep waiting: it takes theirs, an older one too.
@@ -85,10 +99,13 @@ impl Election {
                 || (quirks.leader_confirmed_elsewhere && others.confirms_leader(n.vote.leader));
             if n.vote.leader == me { round == n.round } else { heard || quirks.leader_unconfirmed }
         };
-        // Who votes in the next ensemble only has no vote of its own here, and joins whoever the others want.
+        // Who has no vote joins whoever those want that have one. In the next ensemble that may be this server itself, and
+        // others that say no vote that counts (observers): none of them would join before the others.
         let joins = looking.voting != Voting::Voter;
-        let are_quorum =
-            |votes: &Votes| configs.is_quorum(&quirks, |id| votes.agrees(id, &probe) || (joins && id == me));
+        let are_quorum = |votes: &Votes| {
+            let agrees = |id| votes.agrees(id, &probe);
+            if joins { is_quorum(&configs.committed, &quirks, agrees) } else { configs.is_quorum(&quirks, agrees) }
+        };
         if n.round == round {
             looking.received.record(from, Heard { version: 0, ..probe }, quirks);
             agreed = are_quorum(&looking.received) && confirmed(&looking.received, &looking.elsewhere);

@@ -1,6 +1,7 @@
 //! Phase 3, broadcast: proposals in order, acknowledgements, commits in order (E§9.1).
 
-use super::{Leader, LinkStage, Stage, Step};
+use super::{Joint, Leader, LinkStage, Stage, Step};
+use crate::configs::is_quorum;
 use crate::state::State;
 use crate::window::Entry;
 use crate::{Barrier, CloseWhy, Effect, LinkId, Message, RoleEnd};
@@ -104,10 +105,12 @@ impl Leader {
 
     fn has_quorum(&self, state: &State, zxid: Zxid) -> bool {
         let acked: &BTreeMap<ServerId, Zxid> = &self.acked;
-        state.settings.quirks.commit_without_quorum
-            || state
-                .configs
-                .is_quorum(&state.settings.quirks, |server| acked.get(&server).is_some_and(|it| *it >= zxid))
+        let quirks = &state.settings.quirks;
+        let has = |server: ServerId| acked.get(&server).is_some_and(|it| *it >= zxid);
+        let is_joint = |joint: &&Joint| zxid <= joint.upto && !quirks.forget_old_quorum;
+        quirks.commit_without_quorum
+            || state.configs.is_quorum(quirks, has)
+                && self.joint.as_ref().filter(is_joint).is_none_or(|joint| is_quorum(&joint.old, quirks, has))
     }
 
     /// Commits whatever has its quorum, in order and without gaps.
@@ -115,7 +118,8 @@ impl Leader {
         if self.stage != Stage::Broadcast {
             return Ok(());
         }
-        // What stands behind a reconfiguration is a question for the ensemble that it brings.
+        // What stands behind a reconfiguration is a question for the ensemble that it brings, and for the one before it too
+        // if it was proposed before that was in force.
         while self.commit_up_to_reconfig(state)? {}
         self.synchronise_ready(state);
         // The last zxid of the epoch is used up and committed: the next one needs a new epoch.
@@ -164,7 +168,9 @@ impl Leader {
             }
         }
         let (Some(next), Some(designated)) = (next, designated) else { return Ok(false) };
+        let old = state.configs.committed.clone();
         state.put_in_force(&next);
+        self.joint = Some(Joint { upto: state.history.last(), old });
         if designated != state.settings.me {
             // It commits nothing more: what is proposed is the next leader's (LIV-9).
             state.appointed = Some(designated);

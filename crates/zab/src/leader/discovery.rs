@@ -1,4 +1,5 @@
-//! Phase 1, discovery: a new epoch, promised by a quorum whose histories are not newer than the leader's (E§6).
+//! Phase 1, discovery: a new epoch, promised by a quorum whose histories are not newer than the leader's (E§6; while the
+//! ensemble changes, see `configs.rs`).
 
 use super::link::Introduction;
 use super::{Leader, LinkStage, Stage, Step};
@@ -113,14 +114,18 @@ impl Leader {
         if let Some(current) = current
             && self.stage < Stage::Broadcast
         {
-            if (current, last) > (self.own_epoch, self.initial) && !state.settings.quirks.skip_ahead_check {
+            let is_ahead = (current, last) > (self.own_epoch, self.initial) && !state.settings.quirks.skip_ahead_check;
+            let is_candidate = state.configs.committed.is_voter(server) || !state.configs.is_voter(server);
+            if is_ahead && is_candidate {
                 self.drop_link(state, id, CloseWhy::Ahead);
                 return Ok(());
             }
-            // The promise of a disk that may have lost something says nothing about what was committed (BUG-23).
+            // The promise of a disk that may have lost something says nothing about what was committed (BUG-23). Who votes
+            // in the next ensemble only cannot be elected in this leader's place: if the promises of others show that
+            // nobody committed what it has, it is cut.
             let is_trusted = last != UNTRUSTED || state.settings.quirks.count_untrusted;
             let is_voter = state.configs.is_voter(server) || state.settings.quirks.count_observers;
-            if is_trusted && is_voter {
+            if is_trusted && is_voter && !is_ahead {
                 self.promised.insert(server);
             }
         }
@@ -137,7 +142,7 @@ impl Leader {
 
     fn count_promises(&mut self, state: &mut State) {
         let quirks = &state.settings.quirks;
-        if !state.configs.is_quorum(quirks, |server| self.promised.contains(&server)) {
+        if !state.configs.is_promised(quirks, |server| self.promised.contains(&server)) {
             return;
         }
         self.stage = Stage::SavingCurrent;

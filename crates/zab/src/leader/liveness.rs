@@ -1,6 +1,7 @@
 //! Time: pings, learners that fell silent, and the quorum of those that did not (E§11.2).
 
-use super::{Leader, LinkStage, Stage, Step};
+use super::{Joint, Leader, LinkStage, Stage, Step};
+use crate::configs::is_quorum;
 use crate::state::State;
 use crate::{CloseWhy, LinkId, Message, RoleEnd};
 use alloc::vec::Vec;
@@ -64,7 +65,17 @@ impl Leader {
                     && link.alive_until_ms >= state.now_ms
             })
         };
-        if Leader::is_quorum_with_me(state, is_alive) { Ok(()) } else { Err(RoleEnd::NoQuorum) }
+        // What waits for the old ensemble as well is committed by the next leader, if that does not answer any more: whoever
+        // begins an epoch in the new one needs no other.
+        let (me, quirks) = (state.settings.me, &state.settings.quirks);
+        let waits = |joint: &&Joint| joint.upto > self.committed;
+        let is_old_alive = self
+            .joint
+            .as_ref()
+            .filter(waits)
+            .is_none_or(|joint| is_quorum(&joint.old, quirks, |server| server == me || is_alive(server)));
+        let is_quorum = Leader::is_quorum_with_me(state, is_alive);
+        if is_quorum && is_old_alive { Ok(()) } else { Err(RoleEnd::NoQuorum) }
     }
 
     /// Keeps the window in its bounds. A learner that is synchronised and needs far too much of it is given up.

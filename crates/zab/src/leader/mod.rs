@@ -23,7 +23,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 pub(crate) use broadcast::stays_where_it_is;
 pub(crate) use link::{Link, LinkStage};
-use ostler_model::{ServerId, Zxid};
+use ostler_model::{Ensemble, ServerId, Zxid};
 
 /// What a step of a role comes to: it goes on, or ends.
 pub(crate) type Step = Result<(), RoleEnd>;
@@ -67,6 +67,8 @@ pub(crate) struct Leader {
     acked: BTreeMap<ServerId, Zxid>,
     /// The last committed transaction; `initial` before broadcast. All before it are committed too (INV-16).
     committed: Zxid,
+    /// What was proposed while a reconfiguration was, and is not committed with it.
+    joint: Option<Joint>,
     /// Each waits until the transaction that was the last at its time is committed.
     barriers: VecDeque<(Zxid, Barrier)>,
     next_ping_ms: u64,
@@ -74,6 +76,16 @@ pub(crate) struct Leader {
     half_ticks: u64,
     /// Nothing more is proposed; the role ends when everything is committed (DEV-20).
     is_resigning: bool,
+}
+
+/// Proposals behind a reconfiguration that were made before it was committed: they need a quorum of the ensemble before
+/// it too (INV-24). Who has them may not have heard of the commit, and is then asked as one of the old ensemble whose
+/// voters alone can be elected: one of them must have whatever is committed.
+#[derive(Debug)]
+struct Joint {
+    /// The last of them.
+    upto: Zxid,
+    old: Ensemble,
 }
 
 impl Leader {
@@ -93,6 +105,7 @@ impl Leader {
             links: BTreeMap::new(),
             acked: BTreeMap::from([(me, state.history.last())]),
             committed: state.history.last(),
+            joint: None,
             barriers: VecDeque::new(),
             next_ping_ms: state.now_ms + state.settings.tick_ms / 2,
             half_ticks: 0,

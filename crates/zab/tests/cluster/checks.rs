@@ -15,6 +15,8 @@ pub struct Ghost {
     pub proposed: Txns,
     /// The proposals that are reconfigurations.
     pub reconfigs: BTreeMap<Zxid, Ensemble>,
+    /// Of what was proposed while a reconfiguration was under way: the ensemble in force then.
+    pub in_force: BTreeMap<Zxid, Ensemble>,
     pub leader_of: BTreeMap<u32, ServerId>,
     /// Counted promises.
     pub promises: BTreeSet<(ServerId, u32)>,
@@ -61,6 +63,8 @@ impl World {
             if role == ServingRole::Leader {
                 assert_eq!(zxid.epoch(), epoch, "INV-16");
                 assert!(self.has_quorum(zxid, &payload), "INV-15: {zxid} committed by {id:?} without a quorum");
+                let is_enough = self.has_old_quorum(zxid, &payload);
+                assert!(is_enough, "INV-24: {zxid} committed by {id:?} without a quorum of the ensemble before");
                 self.ghost.commit(zxid, &payload);
                 self.counts.commits += 1;
             } else {
@@ -109,7 +113,7 @@ impl World {
         }
     }
 
-    /// INV-4: a quorum promised the epoch with histories that are not newer than the leader's.
+    /// INV-4: no quorum may have more than the leader: in each, one promised the epoch with a history that is not newer.
     fn check_most_recent(&self, id: ServerId, epoch: u32) {
         let up = self.servers[&id].up.as_ref().unwrap();
         let (own_epoch, own_last) = (up.epoch_at_start, self.servers[&id].disk.last());
@@ -119,7 +123,7 @@ impl World {
             server == id || pair.is_some_and(|pair| *pair <= (own_epoch, own_last))
         };
         assert!(
-            self.ensemble_now().is_quorum(is_older),
+            !self.ensemble_now().is_quorum(|server| !is_older(server)),
             "INV-4: {id:?} leads {epoch} with {own_epoch}, {own_last}: {reported:?}"
         );
     }

@@ -510,6 +510,7 @@ impl World {
     }
 
     pub fn propose_this(&mut self, id: ServerId, zxid: Zxid, payload: Payload, reconfig: Option<Box<Ensemble>>) {
+        self.note_ensembles(id, zxid);
         self.ghost.proposed(zxid, &payload);
         self.counts.proposals += 1;
         self.step(id, Event::Propose { zxid, payload, reconfig });

@@ -34,6 +34,23 @@ impl World {
         self.ensemble_before(zxid).is_quorum(has) && next.is_none_or(|next| next.is_quorum(has))
     }
 
+    /// INV-24: what was proposed behind a reconfiguration that was not in force needs the ensemble before it, too.
+    pub fn has_old_quorum(&self, zxid: Zxid, payload: &Payload) -> bool {
+        let has = |server: ServerId| self.servers[&server].disk.has_durable(zxid, payload);
+        self.ghost.in_force.get(&zxid).is_none_or(|old| old.is_quorum(has))
+    }
+
+    /// A leader is about to propose this.
+    pub fn note_ensembles(&mut self, leader: ServerId, zxid: Zxid) {
+        let history = self.servers[&leader].disk.appended();
+        let newest = self.ghost.reconfigs.keys().rev().find(|at| history.contains_key(at));
+        let current = &self.servers[&leader].up.as_ref().unwrap().ensemble;
+        if newest.is_some_and(|at| at.0 > current.version()) {
+            let current = current.clone();
+            self.ghost.in_force.insert(zxid, current);
+        }
+    }
+
     /// INV-24: an ensemble comes into force behind its commit, is the same everywhere, and no older one follows.
     pub fn check_activation(&mut self, id: ServerId, ensemble: Ensemble) {
         let version = Zxid(ensemble.version());

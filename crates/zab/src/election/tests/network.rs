@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use ostler_model::{Ensemble, Member, ServerId, Zxid};
+use ostler_model::{Ensemble, Member, Role, ServerId, Zxid};
 
 /// Servers, running or not, and everything between them.
 pub(super) struct Network {
@@ -70,7 +70,7 @@ impl Network {
     /// Says what a server has on disk; if it runs, that counts from its next election on.
     pub(super) fn add(&mut self, id: ServerId, current_epoch: u32, last: Zxid, trusted: bool) {
         let voting = match self.configs.committed.member(id) {
-            _ if self.configs.is_voter(id) => Voting::Voter,
+            Some(member) if member.role == Role::Participant => Voting::Voter,
             Some(_) => Voting::Observer,
             None => Voting::Unlisted,
         };

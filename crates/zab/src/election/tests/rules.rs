@@ -239,3 +239,38 @@ fn what_is_left_of_votes_for_who_stands_outside_now_is_not_said_again() {
     let (_, said) = one.hear(3, &says(PeerState::Looking, vote(3, 4, 7), 9));
     assert!(said.iter().any(|(_, said)| said.vote == vote(3, 4, 7)), "{said:?}");
 }
+
+#[test]
+fn servers_outside_do_not_keep_alive_what_is_nobodys_vote() {
+    // 1 and 4 vote in the next ensemble, and know it.
+    let mut one = outside(&[2, 3]);
+    one.configs.last_seen = ensemble(&[1, 4], &[], 1 << 32);
+    for lost in [vote(3, 9, 9), vote(7, 9, 9)] {
+        let (_, said) = one.hear(4, &says(PeerState::Looking, lost, 9));
+        assert!(!said.iter().any(|(_, said)| said.vote == lost), "{said:?}");
+    }
+    let (_, said) = one.hear(2, &says(PeerState::Looking, vote(7, 9, 9), 9));
+    assert!(!said.iter().any(|(_, said)| said.vote.leader == ServerId(7)), "who cannot be elected: {said:?}");
+    let (_, said) = one.hear(2, &says(PeerState::Looking, vote(3, 4, 7), 9));
+    assert!(said.contains(&(ServerId(4), says(PeerState::Looking, vote(3, 4, 7), 9))), "{said:?}");
+}
+
+#[test]
+fn who_votes_in_the_next_ensemble_only_joins_before_the_others_of_it() {
+    // The leader needs 1 and 4, of which 4 observes: that is no vote, and 1 would wait for it for ever.
+    let mut one = outside(&[2]);
+    one.configs.last_seen = ensemble(&[1, 4], &[], 1 << 32);
+    assert_eq!(one.hear(4, &says(PeerState::Observing, vote(2, 4, 7), 9)).0, None);
+    let decided = one.hear(2, &says(PeerState::Leading, vote(2, 4, 7), 9)).0.unwrap();
+    assert_eq!((decided.decision, decided.round), (Decision::Follow(ServerId(2)), 9));
+}
+
+#[test]
+fn who_votes_in_the_next_ensemble_only_is_no_candidate() {
+    let mut one = One::started(&[1, 2]);
+    one.configs.last_seen = ensemble(&[1, 2, 3], &[], 1 << 32);
+    one.hear(2, &says(PeerState::Looking, vote(3, 9, 9), 1));
+    assert_eq!(one.election.vote(), vote(1, 0, 0), "2 may not know that ensemble, and would never agree");
+    one.hear(2, &says(PeerState::Looking, vote(2, 9, 9), 1));
+    assert_eq!(one.election.vote(), vote(2, 9, 9));
+}

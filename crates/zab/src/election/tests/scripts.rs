@@ -98,6 +98,7 @@ impl Script {
             // A reconfiguration that is proposed and not committed: both ensembles must agree.
             ["proposed", "voters", list @ ..] => {
                 network.configs.last_seen = ensemble(&ids(list), &self.observers, 1 << 32);
+                network.settings = |me| Settings { reconfig_enabled: true, ..Settings::new(me) };
             }
             ["setting", "finalize_early", "off"] => {
                 network.settings = |me| Settings { finalize_early: false, ..Settings::new(me) };
