@@ -3,9 +3,7 @@
 //! They differ only while a reconfiguration is under way; then whatever needs a quorum needs one in both (E§16.5).
 //! Apache's discovery looks at the ensemble in force alone. A server of the next one that holds newer transactions and
 //! had promised the epoch before would then be cut without having been asked (its second promise does not count, and
-//! its history is not compared): so we ask the next one there too. Not a quorum of it, only so many that no quorum of
-//! it is left unasked ([`Configs::is_promised`]): who votes in the next ensemble alone cannot be elected, and what it
-//! has beyond all candidates must not stand in the way for ever if nobody else can have it.
+//! its history is not compared): so we ask both there too.
 //!
 //! The newest ensemble seen belongs to the history: it is that of the newest reconfiguration in it, and goes with it when
 //! the history is cut.
@@ -55,17 +53,6 @@ impl Configs {
         (old || quirks.only_new_quorum) && is_quorum(&self.last_seen, quirks, has)
     }
 
-    /// True if the promises of the servers for which `has` holds, which have nothing that the leader has not, are enough:
-    /// a quorum of the ensemble in force, and while it changes one in each quorum of the next. So no other leader has
-    /// this epoch, and whatever a quorum has, the leader has too.
-    pub(crate) fn is_promised(&self, quirks: &Quirks, mut has: impl FnMut(ServerId) -> bool) -> bool {
-        let old = is_quorum(&self.committed, quirks, &mut has);
-        if !self.is_changing() || quirks.only_old_quorum {
-            return old;
-        }
-        (old || quirks.only_new_quorum) && !is_quorum(&self.last_seen, quirks, |server| !has(server))
-    }
-
     /// True if this server wants to be told what is committed only, and not to be asked: an observer. Who stands in no
     /// ensemble follows (E§1.1).
     pub(crate) fn observes(&self, server: ServerId) -> bool {
@@ -106,23 +93,6 @@ mod tests {
         // Each half alone is what the checks must notice.
         assert!(count(&[1, 2], old));
         assert!(count(&new, Quirks { only_new_quorum: true, ..Quirks::default() }));
-    }
-
-    #[test]
-    fn promises_leave_no_quorum_of_the_next_one_unasked() {
-        let text = |ids: &[i64], version| {
-            let line = |id: &i64| alloc::format!("server.{id}=h{id}:1:2\n");
-            let lines: alloc::vec::Vec<_> = ids.iter().map(line).collect();
-            Ensemble::parse(&alloc::format!("{}version={version}", lines.concat())).unwrap()
-        };
-        let configs = Configs::new(text(&[3], 1), text(&[3, 4], 2));
-        let promised =
-            |configs: &Configs, ids: &[i64]| configs.is_promised(&Quirks::default(), |server| ids.contains(&server.0));
-        assert!(promised(&configs, &[3]), "4 alone is no quorum of {{3, 4}}");
-        assert!(!promised(&configs, &[4]), "nobody of the ensemble in force");
-        for (ids, is_enough) in [(&[1, 2][..], false), (&[1, 2, 4], false), (&[1, 3], false), (&[1, 3, 5], true)] {
-            assert_eq!(promised(&changing(), ids), is_enough, "{ids:?}");
-        }
     }
 
     #[test]

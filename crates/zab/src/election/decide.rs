@@ -99,13 +99,9 @@ impl Election {
                 || (quirks.leader_confirmed_elsewhere && others.confirms_leader(n.vote.leader));
             if n.vote.leader == me { round == n.round } else { heard || quirks.leader_unconfirmed }
         };
-        // Who has no vote joins whoever those want that have one. In the next ensemble that may be this server itself, and
-        // others that say no vote that counts (observers): none of them would join before the others.
-        let joins = looking.voting != Voting::Voter;
-        let are_quorum = |votes: &Votes| {
-            let agrees = |id| votes.agrees(id, &probe);
-            if joins { is_quorum(&configs.committed, &quirks, agrees) } else { configs.is_quorum(&quirks, agrees) }
-        };
+        // Of the next ensemble nothing is asked: it may be known to nobody else, or need this server itself, or others that
+        // say no vote that counts (observers). Whoever leads gets the quorum that it needs, or gives up.
+        let are_quorum = |votes: &Votes| is_quorum(&configs.committed, &quirks, |id| votes.agrees(id, &probe));
         if n.round == round {
             looking.received.record(from, Heard { version: 0, ..probe }, quirks);
             agreed = are_quorum(&looking.received) && confirmed(&looking.received, &looking.elsewhere);

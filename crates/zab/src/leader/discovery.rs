@@ -1,5 +1,4 @@
-//! Phase 1, discovery: a new epoch, promised by a quorum whose histories are not newer than the leader's (E§6; while the
-//! ensemble changes, see `configs.rs`).
+//! Phase 1, discovery: a new epoch, promised by a quorum whose histories are not newer than the leader's (E§6).
 
 use super::link::Introduction;
 use super::{Leader, LinkStage, Stage, Step};
@@ -31,6 +30,7 @@ impl Leader {
         }
         link.server = Some(said.server);
         link.observer = said.observer;
+        link.config_version = said.config_version;
         link.stage = LinkStage::Waiting;
         link.close_at_ms = u64::MAX;
         // What it has in force and we have seen is in force.
@@ -115,17 +115,20 @@ impl Leader {
             && self.stage < Stage::Broadcast
         {
             let is_ahead = (current, last) > (self.own_epoch, self.initial) && !state.settings.quirks.skip_ahead_check;
-            let is_candidate = state.configs.committed.is_voter(server) || !state.configs.is_voter(server);
-            if is_ahead && is_candidate {
+            // Who votes only in an ensemble of which it does not know that it is in force cannot be elected in this leader's
+            // place. Nor is what it has beyond this leader committed: all that was proposed before that ensemble was in
+            // force needs a quorum of the one before as well (INV-24), and whoever acknowledged what was proposed later
+            // knows that it is. So its promise counts, and it is cut.
+            let (committed, next) = (&state.configs.committed, &state.configs.last_seen);
+            let waits = next.is_voter(server) && !committed.is_voter(server) && link.config_version < next.version();
+            if is_ahead && !waits {
                 self.drop_link(state, id, CloseWhy::Ahead);
                 return Ok(());
             }
-            // The promise of a disk that may have lost something says nothing about what was committed (BUG-23). Who votes
-            // in the next ensemble only cannot be elected in this leader's place: if the promises of others show that
-            // nobody committed what it has, it is cut.
+            // The promise of a disk that may have lost something says nothing about what was committed (BUG-23).
             let is_trusted = last != UNTRUSTED || state.settings.quirks.count_untrusted;
             let is_voter = state.configs.is_voter(server) || state.settings.quirks.count_observers;
-            if is_trusted && is_voter && !is_ahead {
+            if is_trusted && is_voter {
                 self.promised.insert(server);
             }
         }
@@ -142,7 +145,7 @@ impl Leader {
 
     fn count_promises(&mut self, state: &mut State) {
         let quirks = &state.settings.quirks;
-        if !state.configs.is_promised(quirks, |server| self.promised.contains(&server)) {
+        if !state.configs.is_quorum(quirks, |server| self.promised.contains(&server)) {
             return;
         }
         self.stage = Stage::SavingCurrent;

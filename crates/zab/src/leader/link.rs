@@ -43,6 +43,8 @@ pub(crate) struct Link {
     /// It wants INFORM. (Whether it votes is a question for the ensemble.)
     pub(crate) observer: bool,
     pub(crate) stage: LinkStage,
+    /// Of the ensemble that is in force for it, as it introduced itself.
+    pub(crate) config_version: i64,
     /// The last transaction it reported when it promised the epoch.
     pub(crate) last: Zxid,
     /// It reported nothing in order to get a tree (DEV-10).
@@ -63,6 +65,7 @@ impl Link {
             server: None,
             observer: false,
             stage: LinkStage::Introducing,
+            config_version: 0,
             last: Zxid::ZERO,
             wants_tree: false,
             sent: Zxid::ZERO,

@@ -274,3 +274,14 @@ fn who_votes_in_the_next_ensemble_only_is_no_candidate() {
     one.hear(2, &says(PeerState::Looking, vote(2, 9, 9), 1));
     assert_eq!(one.election.vote(), vote(2, 9, 9));
 }
+
+#[test]
+fn who_alone_knows_of_the_next_ensemble_joins_the_others() {
+    // 1 led, proposed an ensemble of four and lost its quorum: 2 leads without it, and 4 observes.
+    let mut one = One::started(&[1, 2, 3]);
+    one.configs.last_seen = ensemble(&[1, 2, 3, 4], &[], 1 << 32);
+    assert_eq!(one.hear(3, &says(PeerState::Following, vote(2, 4, 7), 9)).0, None);
+    assert_eq!(one.hear(4, &says(PeerState::Observing, vote(2, 4, 7), 9)).0, None);
+    let decided = one.hear(2, &says(PeerState::Leading, vote(2, 4, 7), 9)).0.unwrap();
+    assert_eq!((decided.decision, decided.round), (Decision::Follow(ServerId(2)), 9));
+}
