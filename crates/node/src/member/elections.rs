@@ -179,7 +179,7 @@ mod tests {
         let mut bytes = Vec::new();
         Handshake::Legacy { server: ServerId(1) }.encode(&mut bytes);
         let wire = election::Notification {
-            state: election::PeerState::Looking,
+            state: PeerState::Looking,
             leader: ServerId(1),
             zxid: Zxid::ZERO,
             round: 1,
