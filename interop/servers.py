@@ -45,14 +45,21 @@ def ostler_binary():
     return os.path.abspath(path)
 
 
+# What free_port gave out: those who asked may listen only later.
+GIVEN = set()
+
+
 def free_port():
-    """A port nobody listens on at this moment. Not one that the system gives to outgoing connections: a client of another
+    """A port nobody listens on at this moment, each once. Not one that the system gives to outgoing connections: a client of another
     suite could have it before the server is up."""
     while True:
         port = random.randrange(12_000, 32_000)
+        if port in GIVEN:
+            continue
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
+                GIVEN.add(port)
                 return port
             except OSError:
                 pass
@@ -123,8 +130,7 @@ class Server:
         """Starts the process. A member of an ensemble serves only when others are there: see wait_serving."""
         os.makedirs(self.dir, exist_ok=True)
         os.makedirs(self.data, exist_ok=True)
-        with open(os.path.join(self.dir, "zoo.cfg"), "w") as f:
-            f.write(self.config())
+        self.write_config()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, cwd=self.dir, start_new_session=detach)
@@ -132,6 +138,10 @@ class Server:
         with open(os.path.join(self.dir, "server.pid"), "w") as f:
             f.write("%d\n" % self.pid)
         return self
+
+    def write_config(self):
+        with open(os.path.join(self.dir, "zoo.cfg"), "w") as f:
+            f.write(self.config())
 
     def mode(self):
         """What it says it is: standalone, leader, follower, observer; "" if it serves nobody."""

@@ -232,7 +232,7 @@ class Conn:
 class Relay:
     def __init__(self):
         self.conns, self.cut, self.hold = [], set(), set()
-        self.lock = threading.Lock(); self.listeners = []
+        self.lock = threading.Lock(); self.listeners = []; self.closed = False
     def listen(self, addr, target, src, dst, kind):
         s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(addr); s.listen(50); self.listeners.append(s)
@@ -245,10 +245,10 @@ class Relay:
             threading.Thread(target=self._serve, args=(c, target, src, dst, kind), daemon=True).start()
     def _serve(self, c, target, src, dst, kind):
         t, end = None, time.time() + 2      # a refused target is retried, else the peer would see accept+EOF
-        while t is None and time.time() < end:
+        while t is None and time.time() < end and not self.closed:      # the next ensemble has the same ports
             try: t = socket.create_connection(target, 2)
             except OSError: time.sleep(0.05)
-        if t is None: c.close(); return
+        if t is None or self.closed: c.close(); return
         for x in (c, t): x.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1); x.settimeout(None)
         k = Conn(src, dst, kind); k.socks = [c, t]
         with self.lock: self.conns.append(k)
@@ -287,6 +287,7 @@ class Relay:
         out.sort(key=lambda x: x[0] or 0)
         return out
     def close(self):
+        self.closed = True
         for s in self.listeners:
             try: s.shutdown(socket.SHUT_RDWR)       # wakes the accept thread
             except OSError: pass

@@ -16,7 +16,7 @@ long as they happen to be. Prints "ok NAME" or "FAIL NAME: why" for each, like e
 deliberate.json lists the checks in which Ostler differs on purpose, each with its reason and either Ostler's own kinds of
 packets or the one difference in content, as this program words it: {"name": ..., "reason": ..., "kinds": [...]} or
 {"name": ..., "reason": ..., "difference": "..."}. With an Ostler server in the ensemble both answers pass, because which server
-leads is chance. What Ostler does not speak yet stands in NOT_YET and is printed.
+leads is chance.
 """
 import argparse
 import json
@@ -43,9 +43,6 @@ FIRST = {
 # Without --only. The others are about what Ostler does not speak: several addresses, observer masters, SASL, weights.
 # (S4 does not always see what it is made for: a server dials any of two addresses, and one is not listened in on.)
 DEFAULT = ["S1", "S2", "S3", "S6", "S7"]
-CONFIG_VERSION = "version= of configurations"
-# Left out when Ostler takes part, and said so, until it speaks this. Nothing else may be left out.
-NOT_YET = {"S3": "dynamic reconfiguration", CONFIG_VERSION: "dynamic reconfiguration"}
 # What the specification counted; a lost check must not pass as a success.
 EXPECTED_CHECKS = {"S1": 50, "S2": 7, "S3": 6, "S4": 1, "S5": 4, "S6": 12, "S7": 2, "S8": 2, "S9": 2}
 # What a scenario looks at beside packets.
@@ -55,8 +52,6 @@ STEP = re.compile(r"^(.*)_(\d\d)(?:_([A-Z]+|snapshot_stream))?$")
 ANY_STATE = {"notification_stale_last_message"}
 # Others that chance decides: is the leader at zxid 0 still, or in its epoch already?
 ALSO_RIGHT = {"join_empty_diff": [["FOLLOWERINFO", "LEADERINFO", "ACKEPOCH", "DIFF", "NEWLEADER", "ACK", "UPTODATE", "ACK"]]}
-# The part of NOT_YET that is in force.
-LEFT_OUT = set()
 VOLATILE = {"sessionId", "clientId", "time", "treeDigest", "ctime", "mtime", "ephemeralOwner", "leader", "sid", "serverid",
             "addresses", "designatedLeader", "configVersion", "length", "token", "sessions", "electionEpoch"}
 SPECIAL_ZXIDS = {0, 0xffffffffffffffff, 0x8000000000000000}
@@ -81,8 +76,7 @@ def masked(value, key=None):
         return [masked(v) for v in value]
     if isinstance(value, str) and re.search(r"^version=[0-9a-f]+$", value, re.M):
         # Whether it is 0 says whether the ensemble has a version for it.
-        known = "[0-9a-f]" if CONFIG_VERSION in LEFT_OUT else "[1-9a-f]"
-        return re.sub("^version=%s[0-9a-f]*$" % known, "version=*", value, flags=re.M)
+        return re.sub("^version=[1-9a-f][0-9a-f]*$", "version=*", value, flags=re.M)
     return value
 
 
@@ -202,11 +196,6 @@ def main():
     a = ap.parse_args()
     ours = frozenset(int(i) for i in a.ostler.split(",") if i)
     scenarios = a.only.split(",") if a.only else DEFAULT
-    if ours:
-        LEFT_OUT.update(name for name in NOT_YET if name not in a.only.split(","))
-        scenarios = [s for s in scenarios if s not in LEFT_OUT]
-        for name in sorted(LEFT_OUT):
-            print("not yet %s: %s" % (name, NOT_YET[name]))
     unknown = [s for s in scenarios if s not in FIRST]
     if unknown:
         raise servers.Failed("no such scenario: %s\n  hint: they are %s" % (unknown[0], " ".join(FIRST)))

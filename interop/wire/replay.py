@@ -10,8 +10,7 @@ with the sample: `reply` (the decoded frames; zxids relative to the start of the
 then wants exactly one --profile.
 
 deliberate.json lists the cases in which Ostler differs on purpose, each with its reason and with Ostler's own answer:
-a listed case that answers like Apache, or like neither, fails as well. Apache itself gets no such list. What Ostler
-cannot do yet stands in NOT_YET and is printed.
+a listed case that answers like Apache, or like neither, fails as well. Apache itself gets no such list.
 """
 import argparse
 import concurrent.futures
@@ -54,11 +53,6 @@ READ_ONLY = ("ro", "ro-local")
 ONE_ENSEMBLE = threading.Lock()
 # What the specification counted; a lost case must not pass as a success.
 EXPECTED_CASES = {"default": 275, "ext": 20, "enforce": 5, "ensemble": 5, "slow": 5, "quorum": 17, "quorum-local": 5, "ro": 4, "ro-local": 2}
-# Left out with Ostler, and said so, until it can do this.
-NOT_YET = {
-    "dynamic reconfiguration": ["quorum/reconfig-" + name for name in
-                                ("noauth", "badversion", "badarguments", "bad-number", "noquorum", "noop")],
-}
 
 
 def load(path, profiles):
@@ -131,8 +125,7 @@ def start_ensemble(kind, workdir, properties):
 
 def run_profile(profile, kind, at, only, workdir):
     """Results [(name, outcome of run_case)] of one profile; starts what it needs unless `at` is given."""
-    late = {name for names in NOT_YET.values() for name in names} if kind == "ostler" else ()
-    cases = [c for c in capture_wire.CASES if c[0] == profile and c[1] not in late and (not only or re.search(only, c[1]))]
+    cases = [c for c in capture_wire.CASES if c[0] == profile and (not only or re.search(only, c[1]))]
     if not cases:
         return []
     with ONE_ENSEMBLE if profile in ENSEMBLES else contextlib.nullcontext():
@@ -197,7 +190,6 @@ def main():
     ap.add_argument("--verbose", action="store_true")
     a = ap.parse_args()
     profiles = a.profile or list(OPTIONS)
-    late = {name: why for why, names in NOT_YET.items() for name in names} if a.server == "ostler" else {}
     if a.at and profiles[0] in ENSEMBLES + READ_ONLY:
         ap.error("--at names one server of its own, and %s needs an ensemble" % profiles[0])
     if a.at and len(profiles) != 1:
@@ -221,13 +213,10 @@ def main():
         for p, job in jobs.items():
             rows = job.result()
             results.update({(p, name): got for name, got in rows})
-            expected = EXPECTED_CASES[p] - sum(1 for q, name in samples if q == p and name in late)
-            if not a.only and len(rows) != expected:
-                problems.append("%s: %d cases ran, %d expected" % (p, len(rows), expected))
+            if not a.only and len(rows) != EXPECTED_CASES[p]:
+                problems.append("%s: %d cases ran, %d expected" % (p, len(rows), EXPECTED_CASES[p]))
         for key in samples:
-            if key[1] in late:
-                print("not yet %s (%s)" % (key[1], late[key[1]]))
-            elif key not in results and not a.only:
+            if key not in results and not a.only:
                 problems.append("%s %s: has a sample but did not run" % key)
     finally:
         shutil.rmtree(workdir, ignore_errors=True)

@@ -7,13 +7,15 @@ pub use embedded::Embedded;
 
 use crate::audit::AuditLog;
 use crate::clock::Clock;
-use crate::config::{Compression, Config, Loaded, Origin};
+use crate::config::{Compression, Config, Listen, Loaded, Origin};
 use crate::doorbell::Doorbell;
 use crate::error::ServerError;
 use crate::events::EventLog;
 use crate::listener;
 use crate::log_thread::LogThread;
 use crate::metrics::Metrics;
+use crate::move_clients::CLIENTS;
+use crate::open_port::OpenPort;
 use crate::progress::ProgressLine;
 use crate::purge_thread;
 use crate::signals::{self, StopFlag};
@@ -21,7 +23,7 @@ use crate::snapshot_thread::{Naming, Snapshots};
 use crate::turn::{LISTENER, Order, Turns, WAKER};
 use crate::words::{VERSION, Words};
 use mio::net::TcpListener;
-use mio::{Interest, Poll, Waker};
+use mio::{Poll, Waker};
 use ostler_node::{AuditRecord, NodeConfig, Replica, Shard, Stream};
 use ostler_store::{
     DataDirs, DirLock, Log, LogConfig, Progress, RealDisk, RecoverOptions, Recovered, RecoveryFacts, SnapshotFormat,
@@ -93,7 +95,7 @@ fn run(
     dirs.prepare(&RealDisk, config.snapshot.create_dirs).map_err(ServerError::DataDir)?;
     let lock = DirLock::acquire(&dirs).map_err(ServerError::DataDir)?;
     // The ports before the data: "address in use" should not take a recovery to find out.
-    let mut listener = config.listen.as_ref().map(listener::open).transpose()?;
+    let listener = config.listen.as_ref().map(listener::open).transpose()?;
     let poll = Poll::new().map_err(ServerError::system("make an epoll instance"))?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(ServerError::system("make an eventfd"))?;
     let doorbell = Arc::new(Doorbell::new(waker));
@@ -108,17 +110,18 @@ fn run(
     }
     let client_port = announce(&config, listener.as_ref())?;
     ready(Arc::clone(&doorbell), client_port)?;
-    if let Some(listener) = &mut listener {
-        let register = poll.registry().register(listener, LISTENER, Interest::READABLE);
-        register.map_err(ServerError::system("watch the client port"))?;
-    }
+    let watch = |(listener, listen): (TcpListener, &Listen)| {
+        OpenPort::new(CLIENTS, LISTENER, listen.clone(), listener, poll.registry())
+    };
+    let clients = listener.zip(config.listen.as_ref()).map(watch).transpose();
+    let clients = clients.map_err(ServerError::system("watch the client port"))?;
     let words = Words::new(&config);
     let turns = Turns {
         clock,
         poll,
         doorbell,
         stop,
-        listener,
+        clients,
         client_port,
         shard,
         replica,
@@ -307,11 +310,13 @@ fn node_config(config: &Config, server_id: u8, seed: u64) -> NodeConfig {
         ensemble: config.auth.ensemble_names.is_some(),
         ..Schemes::default()
     };
+    let dynamic = config.ensemble.as_ref().and_then(|ensemble| ensemble.dynamic.as_ref());
     NodeConfig {
         server_id,
         tick_time_ms: config.tick_time_ms as u64,
         min_session_timeout_ms: config.min_session_timeout_ms,
         max_session_timeout_ms: config.max_session_timeout_ms,
+        standalone_enabled: dynamic.is_none_or(|dynamic| dynamic.standalone_enabled),
         frame_bytes_max: config.frame_bytes_max,
         policy: Policy {
             skip_acl: config.skip_acl,

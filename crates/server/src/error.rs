@@ -1,8 +1,9 @@
 //! Why the server did not start, or stopped; each with the exit code that scripts know (operations.md section 1.5).
 
-use crate::config::{ConfigError, EXIT_FAILURE};
+use crate::config::{ConfigError, EXIT_CONFIG, EXIT_FAILURE};
 use ostler_store::StoreError;
 use std::io;
+use std::path::PathBuf;
 
 /// Exit code of an unusable data directory.
 const EXIT_DATA_DIR: u8 = 3;
@@ -17,6 +18,19 @@ pub enum ServerError {
     /// The data directory cannot be used.
     #[error("{0}\nUnable to access datadir, exiting abnormally")]
     DataDir(StoreError),
+    /// The files of the ensemble's configuration cannot be read or written.
+    #[error(
+        "{0}\nhint: with reconfigEnabled=true the server writes zoo.cfg and files beside it; without it, it does not\nInvalid config, exiting abnormally"
+    )]
+    EnsembleFiles(StoreError),
+    /// The name of the configuration file does not do.
+    #[error("{}: {why}\nhint: with reconfigEnabled=true the server rewrites this file: give its path as plain text\nInvalid config, exiting abnormally", path.display())]
+    ConfigPath {
+        /// As it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The data cannot be read.
     #[error("{0}")]
     Recovery(StoreError),
@@ -43,6 +57,7 @@ impl ServerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ServerError::Config(error) => error.exit_code,
+            ServerError::EnsembleFiles(_) | ServerError::ConfigPath { .. } => EXIT_CONFIG,
             ServerError::DataDir(_) => EXIT_DATA_DIR,
             ServerError::Recovery(_) | ServerError::Listen { .. } | ServerError::System { .. } => EXIT_FAILURE,
         }

@@ -16,6 +16,8 @@ mod listener;
 mod log_thread;
 pub mod logging;
 mod metrics;
+mod move_clients;
+mod open_port;
 mod peers;
 mod progress;
 mod purge_thread;

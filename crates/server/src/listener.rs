@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn accepted_connections_have_the_options_asked_for() {
         for keep_alive in [false, true] {
-            let listen = Listen { host: Some("127.0.0.1".to_owned()), port: 0, backlog: -1 };
+            let listen = Listen { host: Some("127.0.0.1".to_owned()), port: 0, backlog: -1, is_fixed: false };
             let listener = open(&listen).unwrap();
             let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let end = Instant::now() + Duration::from_secs(30);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_told_from_one_that_is_not_there() {
-        let listen = |host: &str, port| Listen { host: Some(host.to_owned()), port, backlog: 1 };
+        let listen = |host: &str, port| Listen { host: Some(host.to_owned()), port, backlog: 1, is_fixed: false };
         let first = open(&listen("127.0.0.1", 0)).unwrap();
         let port = first.local_addr().unwrap().port();
         let text = open(&listen("127.0.0.1", port)).unwrap_err().to_string();

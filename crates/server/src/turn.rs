@@ -12,12 +12,12 @@ use crate::events::EventLog;
 use crate::listener::{self, ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, Accepted};
 use crate::log_thread::{LogThread, give_up};
 use crate::metrics::Metrics;
+use crate::open_port::OpenPort;
 use crate::peers::{Context, FIRST_PEER_TOKEN, Peers};
 use crate::signals::StopFlag;
 use crate::snapshot_thread::{Finished, Snapshots};
 use crate::sockets::{READ_BYTES, ReadResult, Sockets};
 use crate::words::{Answer, DIGEST_INTERVAL, Scene, Words};
-use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 use ostler_model::limits;
 use ostler_node::{Append, AuditRecord, ConnId, ConnStatus, NodeEvent, Now, Outbox, Parts, Replica, Shard, Stream};
@@ -51,7 +51,7 @@ pub struct Turns {
     pub(crate) poll: Poll,
     pub(crate) doorbell: Arc<Doorbell>,
     pub(crate) stop: StopFlag,
-    pub(crate) listener: Option<TcpListener>,
+    pub(crate) clients: Option<OpenPort>,
     pub(crate) client_port: i32,
     pub(crate) shard: Shard,
     pub(crate) replica: Replica,
@@ -117,11 +117,12 @@ impl Turns {
                 self.read(&mut desk, now);
             }
             self.work(&mut desk, now);
+            desk.accepting |= stopping_until.is_none() && self.move_clients(now);
             self.write(&mut desk);
             if self.stop.is_set() {
                 let until = *stopping_until.get_or_insert_with(|| {
                     info!("stopping: no new connections; waiting for {} writes", self.replica.stats().outstanding);
-                    self.listener = None;
+                    self.clients = None;
                     if self.config.audit {
                         let record = Box::new(AuditRecord::of_server("serverStop", "invoked"));
                         self.events.log(now, &NodeEvent::Audit(record), &mut self.metrics);
@@ -174,7 +175,9 @@ impl Turns {
             Order::Alone(_) => None,
             Order::Member(peers) => peers.next_deadline(),
         };
-        let deadlines = [self.shard.next_deadline(), self.replica.next_deadline(), desk.accept_again_ms, until, peers];
+        let clients = self.clients.as_ref().and_then(OpenPort::next_deadline);
+        let (shard, replica) = (self.shard.next_deadline(), self.replica.next_deadline());
+        let deadlines = [shard, replica, desk.accept_again_ms, until, peers, clients];
         let next = deadlines.into_iter().flatten().min()?;
         // One more, because the clock cuts off parts of milliseconds: waking early would mean turning in vain.
         Some(Duration::from_millis((next + 1).saturating_sub(self.clock.now().mono_ms)))
@@ -223,7 +226,7 @@ impl Turns {
             desk.accept_again_ms = None;
             desk.accepting = true;
         }
-        let Some(listener) = &self.listener else {
+        let Some(listener) = self.clients.as_ref().and_then(OpenPort::listener) else {
             desk.accepting = false;
             return;
         };

@@ -465,12 +465,14 @@ fn the_servers_of_a_dynamic_file() {
         assert_eq!(ensemble.members.file_text(false), servers);
         let listen = loaded.config.listen.unwrap();
         assert_eq!((listen.host.as_deref(), listen.port), (Some("127.0.0.1"), 2182), "the client part of its own line");
-        assert!(!loaded.notices.iter().any(|notice| notice.what.contains("reconfig")), "{:?}", loaded.notices);
+        assert_eq!(ensemble.dynamic, None, "without reconfigEnabled nothing changes");
     }
-    let warned = load("zoo.cfg.dynamic.1", servers, "reconfigEnabled=true").unwrap().notices;
-    assert!(
-        warned.iter().any(|notice| notice.warning && notice.what.contains("does not take part in reconfigurations"))
-    );
+    for (more, standalone_enabled) in [("", true), ("\nstandaloneEnabled=false", false)] {
+        let loaded = load("zoo.cfg.dynamic.1", servers, &format!("reconfigEnabled=true{more}")).unwrap();
+        let dynamic = loaded.config.ensemble.unwrap().dynamic.unwrap();
+        assert!(!dynamic.is_static && dynamic.standalone_enabled == standalone_enabled);
+        assert_eq!(dynamic.config.extension().unwrap(), "cfg", "{}", dynamic.config.display());
+    }
     let alone = "server.2=h2:3:4;2182";
     assert!(load("zoo.cfg.dynamic.1", alone, "").unwrap().config.ensemble.is_none());
     let members = load("zoo.cfg.dynamic.1", alone, "standaloneEnabled=false").unwrap().config.ensemble.unwrap().members;
@@ -488,6 +490,46 @@ fn the_servers_of_a_dynamic_file() {
         let error = load("zoo.cfg.dynamic.1", text, more).expect_err(text);
         assert!(error.what.contains(message), "{text:?} {more:?}: {error}");
         assert!(error.exit_code == 2 && !error.hint.is_empty() && !error.place.is_empty(), "{error}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// Changes of the ensemble are written into zoo.cfg: what a flag says would come back at the next start.
+#[test]
+fn an_ensemble_that_may_change_stands_in_a_file() {
+    let dir = std::env::temp_dir().join(format!("ostler-changing-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("myid"), "1").unwrap();
+    let data = dir.display().to_string();
+    let limits = format!("dataDir={data}\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\n");
+    let servers = "server.1=a:1:2;3\nserver.2=b:1:2\n";
+    let flag = |key: &str, value: &str| (key.to_owned(), value.to_owned(), "--set");
+    let config = load_with(&format!("{limits}{servers}"), |_| ()).unwrap().config;
+    assert!(config.ensemble.unwrap().dynamic.unwrap().is_static && !config.listen.unwrap().is_fixed);
+    let port = |inputs: &mut Inputs| inputs.overrides = vec![flag("clientPort", "4")];
+    let config = load_with(&format!("{limits}{servers}"), port).unwrap().config;
+    assert!(config.listen.unwrap().is_fixed, "a flag stays what it is");
+    // (The embedded default.)
+    let everything = |inputs: &mut Inputs| {
+        let lines = [("server.1", "a:1:2;3"), ("server.2", "b:1:2"), ("initLimit", "10"), ("syncLimit", "5")];
+        inputs.overrides = lines.iter().map(|(key, value)| flag(key, value)).collect();
+        inputs.overrides.extend([flag("dataDir", &data), flag("reconfigEnabled", "true")]);
+        inputs.file = None;
+    };
+    let server = |inputs: &mut Inputs| inputs.overrides = vec![flag("server.3", "c:1:2")];
+    let pointer = dir.join("zoo.cfg.dynamic.5");
+    std::fs::write(&pointer, servers).unwrap();
+    let dynamic = |inputs: &mut Inputs| inputs.overrides = vec![flag("dynamicConfigFile", pointer.to_str().unwrap())];
+    for (error, place, what) in [
+        (load_with("", everything), "--set: reconfigEnabled", "there is no configuration file"),
+        (load_with(&format!("{limits}{servers}"), server), "--set: server.3", "the servers stand in"),
+        (load_with(&limits, dynamic), "--set: dynamicConfigFile", "the servers stand in"),
+    ] {
+        let error = error.unwrap_err();
+        assert!(
+            error.place == place && error.what.contains(what) && error.hint.contains("reconfigEnabled=false"),
+            "{error}"
+        );
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -12,8 +12,26 @@ pub(crate) fn temporary(dir: &Path, name: &str) -> PathBuf {
 
 /// Replaces `dir/name`, durably.
 pub(crate) fn write<D: Disk>(disk: &D, dir: &Path, name: &str, content: &[u8]) -> Result<(), StoreError> {
+    let temporary = temporary(dir, name);
+    let file = disk.create(&temporary).map_err(StoreError::io("create", &temporary))?;
+    fill(disk, dir, name, content, file)
+}
+
+/// The same for a file that nobody may read who may not read `model`.
+pub(crate) fn write_like<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    name: &str,
+    content: &[u8],
+    model: &Path,
+) -> Result<(), StoreError> {
+    let temporary = temporary(dir, name);
+    let file = disk.create_like(&temporary, model).map_err(StoreError::io("create", &temporary))?;
+    fill(disk, dir, name, content, file)
+}
+
+fn fill<D: Disk>(disk: &D, dir: &Path, name: &str, content: &[u8], mut file: D::File) -> Result<(), StoreError> {
     let (path, temporary) = (dir.join(name), temporary(dir, name));
-    let mut file = disk.create(&temporary).map_err(StoreError::io("create", &temporary))?;
     file.write_at(0, content).map_err(StoreError::io("write", &temporary))?;
     file.sync().map_err(StoreError::io("sync", &temporary))?;
     disk.rename(&temporary, &path).map_err(StoreError::io("rename a new file to", &path))?;

@@ -28,6 +28,10 @@ pub trait Disk: Clone + Send + 'static {
     /// # Errors
     /// As the operating system says; the same holds for all methods.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// As [`Disk::create`], readable and writable for whom `model` is.
+    fn create_like(&self, path: &Path, _model: &Path) -> io::Result<Self::File> {
+        self.create(path)
+    }
     /// Opens for reading.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
     /// Opens an existing file for reading and writing.
@@ -92,6 +96,13 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+    }
+    fn create_like(&self, path: &Path, model: &Path) -> io::Result<File> {
+        let permissions = std::fs::metadata(model)?.permissions();
+        let file = self.create(path)?;
+        // Still empty: nobody has read what he must not.
+        file.set_permissions(permissions)?;
+        Ok(file)
     }
     fn open(&self, path: &Path) -> io::Result<File> {
         File::open(path)

@@ -40,6 +40,16 @@ pub enum StoreError {
         /// What to do.
         hint: &'static str,
     },
+    /// A file of the ensemble's configuration that cannot be used.
+    #[error("{}: {why}\n  hint: {hint}", file.display())]
+    ConfigFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// A directory is missing and may not be created.
     #[error("the data directory {} does not exist\n  hint: create it, or set zookeeper.datadir.autocreate=true", .0.display())]
     MissingDir(PathBuf),

@@ -13,6 +13,7 @@ extern crate self as ostler_store;
 mod atomic;
 mod dirs;
 mod disk;
+mod ensemble;
 mod error;
 pub mod faulty;
 mod files;
@@ -29,6 +30,7 @@ mod testing;
 
 pub use dirs::DataDirs;
 pub use disk::{Disk, DiskFile, Entry, RealDisk};
+pub use ensemble::EnsembleFiles;
 pub use error::StoreError;
 pub use history::{EpochSpan, History, HistoryReader, HistoryRecord, history_bytes};
 pub use lock::DirLock;

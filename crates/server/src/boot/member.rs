@@ -2,24 +2,34 @@
 
 use super::{Ground, Started, node_config, progress_lines, recover_options, report_recovery};
 use crate::clock::Clock;
-use crate::config::EnsembleConfig;
+use crate::config::{Dynamic, EnsembleConfig, Listen};
 use crate::error::ServerError;
+use crate::listener;
+use crate::open_port::OpenPort;
+use crate::peers::Peers;
 use crate::peers::disk::{MemberDisk, Writer};
-use crate::peers::sockets::PeerSockets;
-use crate::peers::{Peers, listen};
+use crate::peers::home::Home;
+use crate::peers::sockets::{ELECTION, PeerSockets, QUORUM};
 use crate::snapshot_thread::Naming;
 use crate::turn::Order;
+use mio::Token;
 use ostler_model::Zxid;
 use ostler_node::{Member, Parts, Replica, Shard, Stream};
-use ostler_store::{Log, MemberOptions, MemberState, RealDisk, recover_member};
+use ostler_store::{EnsembleFiles, Log, MemberOptions, MemberState, RealDisk, recover_member};
 use ostler_zab::{Boot, Epochs, History, Settings, Span};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 pub(super) fn start(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<Started, ServerError> {
     let config = ground.config;
-    let sockets = sockets(ground, ensemble)?;
+    let files = ensemble.dynamic.as_ref().map(|dynamic| files(dynamic, ensemble)).transpose()?;
+    let proposed =
+        files.as_ref().map(EnsembleFiles::proposed).transpose().map_err(ServerError::EnsembleFiles)?.flatten();
+    let own = ensemble.members.member(ensemble.me).expect("the configuration was checked");
+    let home = Home::new(own, ensemble.listen_on_all_addresses);
+    let sockets = sockets(ground, ensemble, &home)?;
     let started = Instant::now();
     let recovery = recover_options(config, ground.tree_config());
     let options = MemberOptions::new(recovery.clone());
@@ -39,6 +49,7 @@ pub(super) fn start(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<St
         log: Log::after(RealDisk, ground.log_config(), last),
         epochs,
         dirs: ground.dirs.clone(),
+        ensemble: files,
         record_bytes_max: config.record_bytes_max,
         slow_sync: Duration::from_millis(config.log.slow_sync_ms),
     };
@@ -56,36 +67,54 @@ pub(super) fn start(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<St
         epochs: Epochs { accepted: saved.accepted, current: saved.current },
         history,
         committed: ensemble.members.clone(),
-        last_seen: ensemble.members.clone(),
+        last_seen: proposed.unwrap_or_else(|| ensemble.members.clone()),
     };
     let mut parts = Parts { now, tree: &mut tree, replica: &mut replica, streams: &mut streams };
     let member = Member::new(settings(ground, ensemble), boot, config.record_bytes_max, &mut parts);
-    let peers =
-        Peers::new(ensemble.me, member, sockets, disk, ground.dirs.clone(), recovery, Arc::clone(ground.doorbell));
+    let peers = Peers::new(member, home, sockets, disk, ground.dirs.clone(), recovery, Arc::clone(ground.doorbell));
     let order = Order::Member(Box::new(peers));
     Ok(Started { tree, facts, clock, replica, shard, streams, order, snapshots })
 }
 
+/// The files in which changes of the ensemble are kept; shown to be writable before anything is promised.
+fn files(dynamic: &Dynamic, ensemble: &EnsembleConfig) -> Result<EnsembleFiles<RealDisk>, ServerError> {
+    let config = &dynamic.config;
+    let unusable = |why: String| ServerError::ConfigPath { path: config.clone(), why };
+    let (dir, name) = (config.parent(), config.file_name().and_then(|name| name.to_str()));
+    let (Some(dir), Some(name)) = (dir, name) else { return Err(unusable("it does not name a file".to_owned())) };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    // zoo.cfg will name a file by its whole path, like Apache's.
+    let dir = std::fs::canonicalize(dir).map_err(|error| unusable(error.to_string()))?;
+    let files = EnsembleFiles::new(RealDisk, dir, name.to_owned(), ensemble.me, ensemble.members.version());
+    files.prepare(dynamic.is_static).map_err(ServerError::EnsembleFiles)?;
+    Ok(files)
+}
+
 /// Both ports of this member's line, on its own address or on all.
-fn sockets(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<PeerSockets, ServerError> {
-    let own = ensemble.members.member(ensemble.me).expect("the configuration was checked");
-    let address = &own.addresses()[0];
-    let host = address.host.as_str();
-    let host = (!ensemble.listen_on_all_addresses && !address.host.is_wildcard()).then_some(host);
-    let election = listen(host, address.election_port)?;
-    let quorum = listen(host, address.quorum_port)?;
+fn sockets(ground: &Ground<'_>, ensemble: &EnsembleConfig, home: &Home) -> Result<PeerSockets, ServerError> {
+    let registry = ground.poll.registry();
+    let open = |who: &'static str, token: Token, listen: &Listen| {
+        let listener = listener::open(listen)?;
+        let open = OpenPort::new(who, token, listen.clone(), listener, registry);
+        open.map_err(ServerError::system("watch the ports for the other members"))
+    };
+    let [election, quorum] = home.ports();
+    let sockets = PeerSockets::new(
+        open("elections", ELECTION, &election)?,
+        open("other members", QUORUM, &quorum)?,
+        Arc::clone(ground.doorbell),
+        ensemble.connect_timeout_ms,
+    );
     info!(
         server = ensemble.me.0,
-        election_port = address.election_port,
-        quorum_port = address.quorum_port,
+        election_port = election.port,
+        quorum_port = quorum.port,
         members = ensemble.members.members().len(),
         "server {} of an ensemble of {}",
         ensemble.me.0,
         ensemble.members.members().len()
     );
-    let (registry, bell) = (ground.poll.registry(), Arc::clone(ground.doorbell));
-    PeerSockets::new(registry, election, quorum, bell, ensemble.connect_timeout_ms)
-        .map_err(ServerError::system("watch the ports for the other members"))
+    Ok(sockets)
 }
 
 fn history(state: &MemberState<RealDisk>) -> History {
@@ -109,7 +138,7 @@ fn settings(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Settings {
         notification_max_ms: ensemble.notification_max_ms,
         window_txns_max: ensemble.commit_log_count,
         force_snapshot_sync: ensemble.force_snapshot_sync,
-        reconfig_enabled: false,
+        reconfig_enabled: ensemble.dynamic.is_some(),
         ..Settings::new(ensemble.me)
     }
 }

@@ -139,7 +139,7 @@ fn build(values: &mut Values, origin: Origin, inputs: &Inputs) -> Result<Config,
     let (member, ensemble) = match servers::servers(values, standalone_enabled)? {
         Servers::Alone(member) => (member, None),
         Servers::Several(members) => {
-            let ensemble = EnsembleConfig::read(values, members, &data_dir)?;
+            let ensemble = EnsembleConfig::read(values, members, &data_dir, &origin)?;
             (ensemble.members.member(ensemble.me).cloned(), Some(ensemble))
         }
     };
@@ -300,7 +300,7 @@ fn listen(values: &mut Values, member: Option<&Member>) -> Result<Option<Listen>
         values.notices.push(Notice::warn("clientPort is not set: no client can connect", "add a line clientPort=2181"));
         return Ok(None);
     }
-    Ok(Some(Listen { host, port, backlog: values.int("clientPortListenBacklog", -1)? }))
+    Ok(Some(Listen { host, port, backlog: values.int("clientPortListenBacklog", -1)?, is_fixed: by_flag }))
 }
 
 fn auth(values: &mut Values) -> Result<Auth, ConfigError> {

@@ -2,9 +2,9 @@
 //! limits (operations.md section 2.2, ensemble.md section 22).
 
 use super::values::Values;
-use super::{ConfigError, Notice};
+use super::{ConfigError, Notice, Origin};
 use ostler_model::{Ensemble, ServerId};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// DEV-4: notifications are repeated at least this often, whatever Apache's default of a minute.
 const NOTIFICATION_MAX_MS: u64 = 3_000;
@@ -34,6 +34,19 @@ pub struct EnsembleConfig {
     pub commit_log_count: usize,
     /// `forceSnapshotSync`.
     pub force_snapshot_sync: bool,
+    /// Where changes of the ensemble are kept; `None`: it does not change (`reconfigEnabled=false`).
+    pub dynamic: Option<Dynamic>,
+}
+
+/// An ensemble whose members may be changed while it runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dynamic {
+    /// zoo.cfg, which is rewritten with each change; the dynamic files stand beside it.
+    pub config: PathBuf,
+    /// zoo.cfg still names the servers itself.
+    pub is_static: bool,
+    /// `standaloneEnabled`: at least two participants stay.
+    pub standalone_enabled: bool,
 }
 
 impl EnsembleConfig {
@@ -41,7 +54,12 @@ impl EnsembleConfig {
     ///
     /// # Errors
     /// A limit is missing, `myid` is missing or nonsense or no member, or the members are no ensemble.
-    pub(super) fn read(values: &mut Values, members: Ensemble, data_dir: &Path) -> Result<EnsembleConfig, ConfigError> {
+    pub(super) fn read(
+        values: &mut Values,
+        members: Ensemble,
+        data_dir: &Path,
+        origin: &Origin,
+    ) -> Result<EnsembleConfig, ConfigError> {
         check_members(values, &members)?;
         let me = my_id(data_dir)?;
         if members.member(me).is_none() {
@@ -65,8 +83,10 @@ impl EnsembleConfig {
         let notification_min_ms = positive(values, "fastleader.minNotificationInterval", 200);
         let notification_max_ms = positive(values, "fastleader.maxNotificationInterval", NOTIFICATION_MAX_MS as i64)
             .clamp(notification_min_ms, NOTIFICATION_MAX_MS.max(notification_min_ms));
+        let dynamic = if values.flag("reconfigEnabled", false)? { Some(dynamic(values, origin)?) } else { None };
         Ok(EnsembleConfig {
             me,
+            dynamic,
             members,
             init_limit,
             sync_limit,
@@ -79,6 +99,30 @@ impl EnsembleConfig {
             force_snapshot_sync: values.lenient_flag("forceSnapshotSync", false),
         })
     }
+}
+
+/// Where the changes go. Each of them must outlive the process: what a flag says would come back at the next start.
+fn dynamic(values: &Values, origin: &Origin) -> Result<Dynamic, ConfigError> {
+    let Origin::File(config) = origin else {
+        return Err(ConfigError::at(
+            values.place("reconfigEnabled"),
+            "there is no configuration file in which a change of the ensemble could be kept",
+            "write the settings into a zoo.cfg and start with it, or set reconfigEnabled=false",
+        ));
+    };
+    let mut servers = values.with_prefix("server.").map(|(key, _)| key).chain(["dynamicConfigFile"]);
+    if let Some(key) = servers.find(|key| values.by_flag(key)) {
+        return Err(ConfigError::at(
+            values.place(key),
+            format!("with reconfigEnabled=true the servers stand in {}, which is rewritten", config.display()),
+            "write the line there instead, or set reconfigEnabled=false",
+        ));
+    }
+    Ok(Dynamic {
+        config: config.clone(),
+        is_static: !values.has("dynamicConfigFile"),
+        standalone_enabled: values.flag("standaloneEnabled", true)?,
+    })
 }
 
 /// What this version cannot do yet, and what an operator should think twice about.

@@ -13,7 +13,7 @@ mod throttle;
 mod values;
 
 pub use build::Inputs;
-pub use ensemble::EnsembleConfig;
+pub use ensemble::{Dynamic, EnsembleConfig};
 pub use throttle::Throttle;
 
 use crate::batching::Batching;
@@ -152,6 +152,8 @@ pub struct Listen {
     pub port: u16,
     /// `clientPortListenBacklog`; -1 = the default of 50.
     pub backlog: i32,
+    /// A flag named the port: a reconfiguration does not move it.
+    pub is_fixed: bool,
 }
 
 /// Who may do what.

@@ -74,12 +74,6 @@ pub fn servers(values: &mut Values, standalone_enabled: bool) -> Result<Servers,
     ensemble.check_roles(standalone_enabled).map_err(|error| refused(place.clone(), &error))?;
     let Some(voter) = ensemble.voters().next() else { return Ok(Servers::Alone(None)) };
     if ensemble.is_distributed(standalone_enabled) {
-        if values.flag("reconfigEnabled", false)? {
-            values.notices.push(Notice::warn(
-                format!("{}: a member does not take part in reconfigurations yet", values.place("reconfigEnabled")),
-                "it keeps the servers of its file: do not reconfigure while this server is a member",
-            ));
-        }
         return Ok(Servers::Several(ensemble));
     }
     values.notices.push(Notice::warn(

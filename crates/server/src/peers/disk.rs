@@ -9,7 +9,7 @@ use crate::doorbell::Doorbell;
 use crate::error::ServerError;
 use crate::log_thread::LogFigures;
 use ostler_model::Zxid;
-use ostler_store::{DataDirs, EpochFiles, Log, RealDisk, SealedSnapshot, StoreError, Truncation};
+use ostler_store::{DataDirs, EnsembleFiles, EpochFiles, Log, RealDisk, SealedSnapshot, StoreError, Truncation};
 use ostler_zab::{DiskDone, DiskOp, Epochs, Generation};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -65,6 +65,8 @@ pub struct Writer {
     pub log: Log<RealDisk>,
     /// The epoch files.
     pub epochs: EpochFiles<RealDisk>,
+    /// zoo.cfg and what stands beside it, if the ensemble may change (`reconfigEnabled`).
+    pub ensemble: Option<EnsembleFiles<RealDisk>>,
     /// Where everything is.
     pub dirs: DataDirs,
     /// The longest record that may be met when the log is cut.
@@ -248,8 +250,11 @@ fn op_done(writer: &mut Writer, op: &DiskOp) -> Result<DiskDone, StoreError> {
             }
         },
         DiskOp::Fence => DiskDone::Fenced,
-        // Ensembles are static in this version: the file that the operator wrote is all there is.
-        DiskOp::SaveConfig { .. } => DiskDone::ConfigSaved,
+        DiskOp::SaveConfig { ensemble, committed } => {
+            let files = writer.ensemble.as_mut().expect("without reconfigEnabled zab keeps the ensemble as it is");
+            files.save(ensemble, *committed)?;
+            DiskDone::ConfigSaved
+        }
         DiskOp::Append { .. } | DiskOp::Install { .. } => unreachable!("handled by the callers"),
     })
 }
@@ -268,6 +273,6 @@ fn save_epochs(files: &mut EpochFiles<RealDisk>, epochs: Epochs) -> Result<(), S
 
 /// What failed is never tried again.
 fn give_up(error: &StoreError) -> ! {
-    error!("the data directory cannot be written, stopping now so that nothing unsafe is acknowledged: {error}");
+    error!("what must be durable cannot be written, stopping now so that nothing unsafe is acknowledged: {error}");
     std::process::exit(i32::from(crate::config::EXIT_FAILURE));
 }

@@ -5,17 +5,18 @@
 //! they are done.
 
 pub mod disk;
+pub mod home;
 mod log;
 pub mod sockets;
 mod transfer;
 
 use crate::doorbell::Doorbell;
-use crate::error::ServerError;
 use crate::log_thread::LogFigures;
 use crate::snapshot_thread::{Snapshots, Written};
 use disk::{Job, MemberDisk, Report};
+use home::Home;
 use mio::Registry;
-use ostler_model::{Ensemble, ServerId};
+use ostler_model::{Endpoint, Ensemble, ServerId};
 use ostler_node::{Member, Order, Parts, Port};
 use ostler_store::{DataDirs, RecoverOptions};
 use ostler_tree::Tree;
@@ -51,6 +52,7 @@ type Reloaded = (Generation, Box<Tree>);
 /// See the module.
 pub struct Peers {
     member: Member,
+    home: Home,
     sockets: PeerSockets,
     disk: MemberDisk,
     jobs: Vec<Job>,
@@ -66,7 +68,6 @@ pub struct Peers {
     serving: Option<ServingRole>,
     /// Since when, in the loop's milliseconds.
     serving_since_ms: u64,
-    me: ServerId,
     snapshot_due: bool,
     /// Leaving: asked for, or done.
     leaving: Leaving,
@@ -77,8 +78,8 @@ pub struct Peers {
 impl Peers {
     /// Around a member that has just booted.
     pub fn new(
-        me: ServerId,
         member: Member,
+        home: Home,
         sockets: PeerSockets,
         disk: MemberDisk,
         dirs: DataDirs,
@@ -89,6 +90,7 @@ impl Peers {
         Peers {
             transfers: Transfers::new(dirs.clone(), recovery.clone()),
             member,
+            home,
             sockets,
             disk,
             jobs: Vec::new(),
@@ -101,7 +103,6 @@ impl Peers {
             doorbell,
             serving: None,
             serving_since_ms: 0,
-            me,
             snapshot_due: false,
             leaving: Leaving::No,
             more: false,
@@ -125,7 +126,7 @@ impl Peers {
 
     /// This server.
     pub fn me(&self) -> ServerId {
-        self.me
+        self.home.me()
     }
 
     /// How long clients have been served in the present role.
@@ -136,6 +137,11 @@ impl Peers {
     /// As what clients are served.
     pub fn serving(&self) -> Option<ServingRole> {
         self.serving
+    }
+
+    /// Where clients connect from now on, if a reconfiguration changed that.
+    pub fn take_moved_clients(&mut self) -> Option<Endpoint> {
+        self.home.take_moved_clients()
     }
 
     /// An event of the poll.
@@ -169,7 +175,7 @@ impl Peers {
     pub fn turn(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>) {
         let now_ms = parts.now.mono_ms;
         let mut new = Vec::new();
-        self.sockets.accept(context.registry, |port| {
+        self.sockets.accept(context.registry, now_ms, |port| {
             let link = self.member.accepted(parts, port);
             new.push(link);
             link
@@ -314,7 +320,12 @@ impl Peers {
             Order::ServingReadOnly => log::serving_read_only(parts.tree.zxid()),
             Order::NothingToShow => log::nothing_to_show(),
             Order::StoppedReadOnly => log::stopped_read_only(),
-            Order::Activate(ensemble) => log::activated(&ensemble),
+            Order::Activate(ensemble) => {
+                log::activated(&ensemble);
+                if self.home.moved(&ensemble) {
+                    self.sockets.move_ports(context.registry, self.home.ports());
+                }
+            }
             Order::Resigned => self.leaving = Leaving::Done,
             Order::Trace(trace) => log::trace(&trace),
             Order::PeerTrouble { server, what, .. } => log::trouble(server, &what),
@@ -366,12 +377,4 @@ impl Peers {
             log::cannot_start_thread(&error);
         }
     }
-}
-
-/// Opens a port for the other members.
-///
-/// # Errors
-/// The address is in use, forbidden or unknown.
-pub fn listen(host: Option<&str>, port: u16) -> Result<mio::net::TcpListener, ServerError> {
-    crate::listener::open(&crate::config::Listen { host: host.map(str::to_owned), port, backlog: 128 })
 }

@@ -1,7 +1,9 @@
 //! The sockets between members: two listeners, connections in both directions, names resolved anew at each attempt.
 
+use crate::config::Listen;
 use crate::doorbell::Doorbell;
-use mio::net::{TcpListener, TcpStream};
+use crate::open_port::OpenPort;
+use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, event::Event};
 use ostler_node::Port;
 use ostler_zab::LinkId;
@@ -16,8 +18,10 @@ use tracing::warn;
 
 /// Tokens from here on are those of members' sockets; clients' are far below.
 pub const FIRST_TOKEN: usize = 1 << 32;
-const ELECTION: usize = FIRST_TOKEN;
-const QUORUM: usize = FIRST_TOKEN + 1;
+/// The token of the election port.
+pub const ELECTION: Token = Token(FIRST_TOKEN);
+/// The token of the quorum port.
+pub const QUORUM: Token = Token(FIRST_TOKEN + 1);
 const FIRST_LINK: usize = FIRST_TOKEN + 2;
 /// Connections that may be there at once: far more than an ensemble has, far less than would hurt.
 const SOCKETS_MAX: usize = 1_024;
@@ -51,8 +55,8 @@ pub enum Happened {
 
 /// All sockets of a member.
 pub struct PeerSockets {
-    election: TcpListener,
-    quorum: TcpListener,
+    election: OpenPort,
+    quorum: OpenPort,
     sockets: BTreeMap<LinkId, Socket>,
     accepting: Vec<Port>,
     readable: Vec<LinkId>,
@@ -66,21 +70,10 @@ pub struct PeerSockets {
 }
 
 impl PeerSockets {
-    /// Takes over the two listeners.
-    ///
-    /// # Errors
-    /// They cannot be registered.
-    pub fn new(
-        registry: &Registry,
-        mut election: TcpListener,
-        mut quorum: TcpListener,
-        doorbell: Arc<Doorbell>,
-        connect_timeout_ms: u64,
-    ) -> io::Result<PeerSockets> {
-        registry.register(&mut election, Token(ELECTION), Interest::READABLE)?;
-        registry.register(&mut quorum, Token(QUORUM), Interest::READABLE)?;
+    /// Takes over the two ports, which are watched under [`ELECTION`] and [`QUORUM`].
+    pub fn new(election: OpenPort, quorum: OpenPort, doorbell: Arc<Doorbell>, connect_timeout_ms: u64) -> PeerSockets {
         let (resolver, resolved) = channel();
-        Ok(PeerSockets {
+        PeerSockets {
             election,
             quorum,
             sockets: BTreeMap::new(),
@@ -92,15 +85,21 @@ impl PeerSockets {
             resolver,
             doorbell,
             connect_timeout_ms,
-        })
+        }
+    }
+
+    /// Both ports are elsewhere from now on. Both are closed first: they may change places.
+    pub fn move_ports(&mut self, registry: &Registry, [election, quorum]: [Listen; 2]) {
+        self.election.move_to(registry, election);
+        self.quorum.move_to(registry, quorum);
     }
 
     /// An event of the poll with one of our tokens.
     pub fn ready(&mut self, event: &Event) {
-        match event.token().0 {
+        match event.token() {
             ELECTION => self.accepting.push(Port::Election),
             QUORUM => self.accepting.push(Port::Quorum),
-            token => {
+            Token(token) => {
                 let link = LinkId((token - FIRST_LINK) as u64);
                 let Some(socket) = self.sockets.get_mut(&link) else { return };
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -121,18 +120,25 @@ impl PeerSockets {
         !self.accepting.is_empty() || !self.readable.is_empty() || !self.writable.is_empty() || !self.news.is_empty()
     }
 
-    /// When an attempt to connect is given up.
+    /// When an attempt to connect is given up, or one to open a port is due.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.sockets.values().filter_map(|socket| socket.connecting.as_ref().map(|(until, _)| *until)).min()
+        let attempts = self.sockets.values().filter_map(|socket| socket.connecting.as_ref().map(|(until, _)| *until));
+        attempts.chain(self.election.next_deadline()).chain(self.quorum.next_deadline()).min()
     }
 
     /// Accepts what waits; `name` gives out the name of a connection.
-    pub fn accept(&mut self, registry: &Registry, mut name: impl FnMut(Port) -> LinkId) {
+    pub fn accept(&mut self, registry: &Registry, now_ms: u64, mut name: impl FnMut(Port) -> LinkId) {
+        for (port, open) in [(Port::Election, &mut self.election), (Port::Quorum, &mut self.quorum)] {
+            if open.retry(registry, now_ms) {
+                self.accepting.push(port);
+            }
+        }
         let mut ports = std::mem::take(&mut self.accepting);
         ports.dedup();
         for port in ports {
             loop {
-                let listener = if port == Port::Election { &self.election } else { &self.quorum };
+                let open = if port == Port::Election { &self.election } else { &self.quorum };
+                let Some(listener) = open.listener() else { break };
                 match listener.accept() {
                     Ok((stream, peer)) if self.sockets.len() >= SOCKETS_MAX => {
                         warn!(%peer, "too many connections of other servers: this one is closed; hint: what connects there?");
