@@ -528,6 +528,28 @@ static void watches_after_reconnect(void) {
     OK(zookeeper_close(c->zh));
 }
 
+static void changes_while_away(void) {
+    struct client *c = connected(), *other = connected();
+    struct Stat s;
+    char buffer[10], path[300];
+    int length = sizeof buffer, before = c->events.connected, others = other->events.connected, lost = c->events.lost;
+    snprintf(path, 300, "%s/fresh", c->root);
+    OK(zoo_get(c->zh, c->root, 1, buffer, &length, &s));
+    CODE(ZNONODE, zoo_exists(c->zh, path, 1, &s));
+    /* Nobody listens there: the client is away until it hears of the server again. */
+    OK(zoo_set_servers(c->zh, "127.0.0.1:1"));
+    cut();
+    wait_until(&other->events, &other->events.connected, others + 1, __LINE__, "the other connected again");
+    wait_until(&c->events, &c->events.lost, lost + 1, __LINE__, "away");
+    OK(zoo_set(other->zh, c->root, "x", 1, -1));
+    make(other, path, NULL);
+    OK(zoo_set_servers(c->zh, at));
+    wait_until(&c->events, &c->events.connected, before + 1, __LINE__, "connected again");
+    EVENT(&c->events, ZOO_CHANGED_EVENT, c->root);
+    EVENT(&c->events, ZOO_CREATED_EVENT, path);
+    OK(zookeeper_close(c->zh));
+}
+
 /* --- ACLs and authentication ------------------------------------------------------------------------------- */
 
 static void add_auth(struct client *c, const char *scheme, const char *cert, int want) {
@@ -596,6 +618,14 @@ static void session_fields(void) {
     THAT(zoo_client_id(c.zh)->client_id != 0 && zoo_state(c.zh) == ZOO_CONNECTED_STATE);
     SAME(at, zoo_get_current_server(c.zh));
     OK(zookeeper_close(c.zh));
+    /* Between 2 and 20 ticks of 500 ms, whatever is asked for. */
+    int asked[] = {300, 60000}, given[] = {1000, 10000};
+    for (int i = 0; i < 2; i++) {
+        open_client(&c, NULL, asked[i]);
+        wait_until(&c.events, &c.events.connected, 1, __LINE__, "connected");
+        THAT(zoo_recv_timeout(c.zh) == given[i]);
+        OK(zookeeper_close(c.zh));
+    }
 }
 
 static void resumed_session(void) {
@@ -665,7 +695,8 @@ static const struct { const char *name; void (*body)(void); } CHECKS[] = {
     {"TTL and container nodes", ttl_and_container}, {"children", children}, {"error codes", errors}, {"getconfig and a disabled reconfig", config},
     {"every asynchronous call, in order", asynchronous}, {"a deep mixed pipeline", pipeline}, {"multi", multi}, {"a failed multi changes nothing", failed_multi},
     {"asynchronous multi", asynchronous_multi}, {"watches of the session", watches}, {"watcher objects", watcher_objects}, {"removing watches", remove_watches},
-    {"an ephemeral of another client", ephemeral_of_another_client}, {"watches after a reconnect", watches_after_reconnect}, {"ACLs", acls},
+    {"an ephemeral of another client", ephemeral_of_another_client}, {"watches after a reconnect", watches_after_reconnect},
+    {"changes while the client was away", changes_while_away}, {"ACLs", acls},
     {"digest and super", digest}, {"an unknown auth scheme", unknown_scheme}, {"fields of a session", session_fields}, {"a resumed session", resumed_session},
     {"an expired session", expired_session}, {"reconnecting keeps the session", changed_servers}, {"a chroot", chroot_suffix},
 };

@@ -58,6 +58,16 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// What the server answers to a four-letter word.
+async fn word(word: &str) -> std::io::Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server()).await?;
+    stream.write_all(word.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
 async fn wait_gone(c: &Client, path: &str) -> Result<(), Error> {
     let end = Instant::now() + Duration::from_secs(60);
     while c.check_stat(path).await?.is_some() {
@@ -269,8 +279,11 @@ async fn removed_watch() -> Outcome {
     drop((data, kids));
     c.set_data(&p, b"x", None).await?;
     event(&within("the event", persistent.changed()).await, EventType::NodeDataChanged, &p);
+    assert!(word("wchp").await?.contains(&format!("{p}\n")), "the server does not know of the watch");
     drop(persistent);
     c.set_data(&p, b"y", None).await?;
+    // The client drops events that it does not wait for: only the server can tell.
+    assert!(!word("wchp").await?.contains(&format!("{p}\n")), "the server still has the watch");
     Ok(())
 }
 
