@@ -47,7 +47,7 @@ pub const DEVIATIONS: [Deviation; 13] = [
          against the new one",
     ),
     deviation(
-        "a write behind a createContainer with an ephemeral mode in one pipeline",
+        "a write behind a createContainer with an ephemeral mode in one pipeline or one multi",
         "until the commit Apache takes the container for an ephemeral node and refuses children; Ostler never does",
     ),
     deviation(

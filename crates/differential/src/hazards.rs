@@ -28,12 +28,15 @@ pub fn refused(frame: &[u8]) -> Option<&'static str> {
         Request::Create(create) => refused_create(&create, true),
         Request::Delete(delete) => refused_delete(&delete),
         Request::SetData(set) => refused_set(&set),
-        Request::Multi(ops) => ops.iter().find_map(|op| match op {
-            MultiOp::Create(create) => refused_create(create, false),
-            MultiOp::Delete(delete) => refused_delete(delete),
-            MultiOp::SetData(set) => refused_set(set),
-            MultiOp::Check(_) | MultiOp::Refused(_) => None,
-        }),
+        Request::Multi(ops) => ops
+            .iter()
+            .find_map(|op| match op {
+                MultiOp::Create(create) => refused_create(create, false),
+                MultiOp::Delete(delete) => refused_delete(delete),
+                MultiOp::SetData(set) => refused_set(set),
+                MultiOp::Check(_) | MultiOp::Refused(_) => None,
+            })
+            .or_else(|| refused_behind_a_container(&ops)),
         _ => None,
     }
 }
@@ -64,6 +67,17 @@ fn refused_create(create: &Create<'_>, single: bool) -> Option<&'static str> {
     let sequential = matches!(create.flags, 2 | 3 | 6);
     let bare = |name: &str| text(&create.path).strip_prefix(QUOTA).is_some_and(|rest| rest == name);
     (!sequential && (bare(LIMITS) || bare(STATS))).then_some("row 3: a quota on the root kills Apache for good")
+}
+
+/// In a multi it is no chance what the operations behind such a container meet.
+fn refused_behind_a_container(ops: &[MultiOp<'_>]) -> Option<&'static str> {
+    let (_, ahead) = ops.split_last()?;
+    let is_ephemeral_to_apache = |op: &MultiOp<'_>| match op {
+        MultiOp::Create(create) => create.op == CreateOp::Container && matches!(create.flags, 1 | 3),
+        _ => false,
+    };
+    let any = ahead.iter().any(is_ephemeral_to_apache);
+    any.then_some("a container made with an ephemeral mode is an ephemeral node to Apache until it is committed")
 }
 
 fn refused_delete(delete: &Delete<'_>) -> Option<&'static str> {
@@ -224,6 +238,30 @@ mod tests {
         f.multi_header(-1, true, -1);
         f.finish();
         out
+    }
+
+    #[test]
+    fn nothing_stands_behind_a_container_with_an_ephemeral_mode() {
+        let create = |op: OpCode, flags: i32, more: bool| {
+            multi(move |f| {
+                for (op, flags) in [(op, flags), (OpCode::Create, 0)].into_iter().take(1 + usize::from(more)) {
+                    f.multi_header(op.code(), false, -1);
+                    f.text(Some("/b"));
+                    f.buffer(None);
+                    f.vector(Some(&[()]), |f, ()| f.acl_entry(31, Some("world"), Some("anyone")));
+                    f.int(flags);
+                }
+            })
+        };
+        for (op, flags, expected) in [
+            (OpCode::CreateContainer, 1, true),
+            (OpCode::CreateContainer, 3, true),
+            (OpCode::CreateContainer, 4, false),
+            (OpCode::Create, 1, false),
+        ] {
+            assert_eq!(refused(&create(op, flags, true)).is_some(), expected, "{op:?} {flags}");
+            assert!(refused(&create(op, flags, false)).is_none(), "{op:?} {flags}: nothing behind it");
+        }
     }
 
     #[test]

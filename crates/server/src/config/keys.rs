@@ -42,13 +42,12 @@ const SASL: Use = Use::Missing("SASL");
 const ADMIN: Use = Use::Missing("the admin server");
 const PROMETHEUS: Use = Use::Missing("the Prometheus endpoint");
 
-/// The first table row whose names contain `name`, or whose pattern (`ssl.*`) it matches.
+/// The table row whose names contain `name`, or else the first whose pattern (`ssl.*`) it matches.
 pub fn find(name: &str) -> Option<Key> {
-    let matches = |known: &str| match known.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => known == name,
-    };
-    let row = TABLE.iter().find(|(_, _, names)| names.split_whitespace().any(matches))?;
+    let row_with =
+        |matches: &dyn Fn(&str) -> bool| TABLE.iter().find(|(_, _, names)| names.split_whitespace().any(matches));
+    let matches = |known: &str| known.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix));
+    let row = row_with(&|known| known == name).or_else(|| row_with(&matches))?;
     Some(Key { place: row.0, usage: row.1 })
 }
 
@@ -65,13 +64,12 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     // The difference of the lengths is a lower bound: most names, and all nonsense, need no closer look.
     let known = TABLE.iter().flat_map(|(_, _, names)| names.split_whitespace());
     let known = known.filter(|known| !known.contains('*') && known.len().abs_diff(length) <= distance_max);
-    let (distance, best) =
-        known.map(|known| (distance(&wanted, &known.to_lowercase()), known)).min_by_key(|&(distance, _)| distance)?;
-    (distance <= distance_max).then_some(best)
+    let near = known.filter_map(|known| Some((distance(&wanted, &known.to_lowercase(), distance_max)?, known)));
+    near.min_by_key(|&(distance, _)| distance).map(|(_, best)| best)
 }
 
-/// Levenshtein's distance.
-fn distance(left: &str, right: &str) -> usize {
+/// Levenshtein's distance, if it is not above `max`.
+fn distance(left: &str, right: &str, max: usize) -> Option<usize> {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.chars().enumerate() {
@@ -82,8 +80,12 @@ fn distance(left: &str, right: &str) -> usize {
             diagonal = row[j + 1];
             row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
         }
+        // Rows never become better than the best of the one before.
+        if row.iter().all(|distance| *distance > max) {
+            return None;
+        }
     }
-    row[right.len()]
+    Some(row[right.len()]).filter(|distance| *distance <= max)
 }
 
 #[rustfmt::skip]
@@ -178,6 +180,7 @@ const RENAMED: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Inputs};
 
     #[test]
     fn finds_exact_names_and_patterns() {
@@ -197,6 +200,43 @@ mod tests {
         assert_eq!(nearest("zookeeper.snapCount"), Some("snapCount"));
         assert_eq!(nearest("4lw.commands.whitlist"), Some("4lw.commands.whitelist"));
         assert_eq!(nearest("zzzzzzzzzzzzzzz"), None);
+    }
+
+    /// All that this version does not read: accepted, and told as its `Use` promises.
+    #[test]
+    fn what_is_not_read_is_accepted_and_told_as_promised() {
+        let file = std::env::temp_dir().join(format!("ostler-keys-{}.cfg", std::process::id()));
+        let mut seen = 0;
+        for (place, usage, names) in TABLE {
+            for name in names.split_whitespace().map(|name| name.replace('*', "x")) {
+                if *usage == Use::Read {
+                    continue;
+                }
+                seen += 1;
+                let mut given = vec![(format!("{name}=true\n"), None)];
+                match place {
+                    Place::File => {}
+                    Place::Both => given.push((String::new(), Some(format!("zookeeper.{name}")))),
+                    Place::Bare => given.push((String::new(), Some(name.clone()))),
+                }
+                let promised: &[&str] = match usage {
+                    Use::Read | Use::Ensemble | Use::Silent => &[],
+                    Use::Java => &[&name],
+                    Use::Missing(feature) => &[feature, &name],
+                };
+                for (line, property) in given {
+                    std::fs::write(&file, format!("dataDir=/d\nclientPort=2181\n{line}")).expect("a temporary file");
+                    let properties = property.into_iter().map(|name| (name, "true".to_owned(), "argument")).collect();
+                    let inputs = Inputs { file: Some(file.clone()), properties, ..Inputs::default() };
+                    let loaded = Config::load(&inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
+                    let told: Vec<&str> = loaded.notices.iter().filter(|it| it.warning).map(|it| &*it.what).collect();
+                    assert_eq!(told.len(), usize::from(!promised.is_empty()), "{name}: {told:?}");
+                    assert!(promised.iter().all(|word| told[0].contains(word)), "{name}: {told:?}");
+                }
+            }
+        }
+        let _ = std::fs::remove_file(&file);
+        assert!(seen > 100, "only {seen} keys");
     }
 
     #[test]

@@ -230,3 +230,13 @@ fn what_grows_too_large_is_refused_and_leaves_nothing() {
     }
     assert_eq!(server.code(&Request::CloseSession), 0, "the end of a session is never refused");
 }
+
+#[test]
+fn a_container_made_with_an_ephemeral_mode_is_a_container_at_once() {
+    let mut server = Server::new();
+    let container = MultiOp::Create(Create { op: CreateOp::Container, flags: 1, ..node("/wire/c") });
+    let result = server.ask(&Request::Multi(vec![container, make("/wire/c/a")]));
+    assert!(matches!(result, TxnResult::Multi(_)), "{result:?}");
+    assert_eq!(server.tree.node("/wire/c").unwrap().owner(), ostler_model::Owner::Container);
+    assert!(server.has("/wire/c/a"));
+}
