@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::files::{Doctor, Log, Snapshot};
+use crate::generate::{Completions, Man};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ostler_server::config::Inputs;
 use ostler_server::logging::LogFormat;
@@ -13,6 +14,12 @@ use tracing::level_filters::LevelFilter;
 type Properties = Vec<(String, String, &'static str)>;
 
 const AFTER_HELP: &str = "\
+Examples:
+  ostler serve --data-dir /var/lib/ostler   a server on port 2181
+  ostler cluster start                      three servers on this machine
+  ostler shell --server host:2181           look into servers, line by line
+  ostler ls /, ostler get /app              one command
+
 Also understood, as by Apache ZooKeeper's main class:
   ostler zoo.cfg                            serve with this configuration
   ostler PORT DATADIR [TICK] [MAXCNXNS]     serve without one
@@ -53,6 +60,10 @@ pub enum Command {
     Snapshot(Snapshot),
     /// Explain a data directory: what is there, what is damaged, what to do. Changes nothing without --write.
     Doctor(Doctor),
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Write the manual pages of all commands into a folder.
+    Man(Man),
     /// Look into servers and change what they hold, line by line.
     Shell(Interactive),
     /// Commands about znodes, with a session of their own.

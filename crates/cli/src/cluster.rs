@@ -31,6 +31,9 @@ pub enum Cluster {
 }
 
 #[derive(ClapArgs, Debug)]
+#[command(after_help = "Examples:
+  ostler cluster start                                     three servers, clients at 2181, 2182, 2183
+  ostler cluster start --servers 5 --set tickTime=500      five, with short ticks")]
 pub struct Start {
     /// How many servers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]

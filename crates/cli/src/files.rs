@@ -41,6 +41,7 @@ pub enum Log {
         session: Option<SessionId>,
     },
     /// Read logs to their ends: checksums, contents, order.
+    #[command(after_help = "Example: ostler log verify data/version-2/log.*")]
     Verify {
         /// log.ZXID files.
         #[arg(required = true)]
@@ -85,6 +86,7 @@ pub enum Snapshot {
         json: bool,
     },
     /// Count: nodes, bytes, sessions, ephemerals by owner, the biggest nodes, the fullest parents.
+    #[command(after_help = "Example: ostler snapshot stats data/version-2/snapshot.1f --top 20")]
     Stats {
         /// The snapshot.
         file: PathBuf,
@@ -96,6 +98,7 @@ pub enum Snapshot {
         json: bool,
     },
     /// Print what differs between two snapshots; exit code 1 if anything does.
+    #[command(after_help = "Example: ostler snapshot diff snapshot.1f other/snapshot.1f")]
     Diff {
         /// One snapshot.
         left: PathBuf,
@@ -103,12 +106,14 @@ pub enum Snapshot {
         right: PathBuf,
     },
     /// Read snapshots to their ends: seals, structure, digest.
+    #[command(after_help = "Example: ostler snapshot verify data/version-2/snapshot.*")]
     Verify {
         /// snapshot.ZXID files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
     /// Write a snapshot with another compression, under the name that belongs to it.
+    #[command(after_help = "Example: ostler snapshot convert snapshot.1f --to gz")]
     Convert {
         /// The snapshot; it is not changed.
         file: PathBuf,
@@ -134,7 +139,11 @@ pub enum Kind {
 
 /// `ostler doctor`.
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("Examples:
+  ostler doctor /var/lib/zookeeper                    what is there and what a start would do
+  ostler doctor /var/lib/zookeeper --write            repair, with a backup
+
+{EXIT_CODES}"))]
 pub struct Doctor {
     /// dataDir of a server that is not running.
     data_dir: PathBuf,

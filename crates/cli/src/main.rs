@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod cluster;
 mod files;
+mod generate;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         Some(Command::Log(log)) => return files::run_log(log),
         Some(Command::Snapshot(snapshot)) => return files::run_snapshot(snapshot),
         Some(Command::Doctor(doctor)) => return files::run_doctor(doctor),
+        Some(Command::Completions(completions)) => return completions.run(),
+        Some(Command::Man(man)) => return man.run(),
         Some(Command::Shell(shell)) => return shell.run(),
         Some(Command::OneShot(command)) => return command.run(),
         Some(Command::Serve(serve)) => {

@@ -125,4 +125,5 @@ scripts! {
     quotas &[("enforceQuota", "true")];
     refusals &[];
     programs &[];
+    trees &[];
 }

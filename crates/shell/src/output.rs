@@ -50,6 +50,12 @@ pub enum Paint {
     Bad,
 }
 
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
 impl Output {
     /// Output to these streams.
     pub fn new(mode: Mode, colours: bool, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Output {
@@ -116,6 +122,13 @@ impl Output {
     pub fn complain(&self, text: impl Display) {
         let mut streams = self.streams();
         let _ = streams.err.write_all(format!("{text}\n").as_bytes());
+        let _ = streams.err.flush();
+    }
+
+    /// Text over the present line of stderr, which is a terminal.
+    pub fn over(&self, text: &str) {
+        let mut streams = self.streams();
+        let _ = streams.err.write_all(format!("\r{text}\x1b[K").as_bytes());
         let _ = streams.err.flush();
     }
 

@@ -28,6 +28,8 @@ pub struct Visited {
     pub depth: usize,
     /// Its Stat when its children were read.
     pub stat: Stat,
+    /// No other child of its parent comes behind it, as far as the parent knew.
+    pub is_last: bool,
 }
 
 type Children = Call<(Vec<String>, Stat)>;
@@ -35,7 +37,7 @@ type Children = Call<(Vec<String>, Stat)>;
 #[derive(Debug)]
 enum Step {
     /// To be read; its request may be under way.
-    Read { path: String, depth: usize, call: Option<Children> },
+    Read { path: String, depth: usize, is_last: bool, call: Option<Children> },
     /// Read before, and all below it was visited.
     Leave(Visited),
 }
@@ -54,7 +56,7 @@ pub struct Walk {
 impl Walk {
     /// A walk that begins at this path.
     pub fn new(client: &Client, root: &str, order: Order) -> Walk {
-        let first = Step::Read { path: root.to_owned(), depth: 0, call: None };
+        let first = Step::Read { path: root.to_owned(), depth: 0, is_last: true, call: None };
         Walk { client: client.clone(), order, depth_max: usize::MAX, steps: vec![first], under_way: 0 }
     }
 
@@ -71,10 +73,10 @@ impl Walk {
     pub async fn next(&mut self) -> Result<Option<Visited>, CommandError> {
         loop {
             self.ask_ahead();
-            let (path, depth, call) = match self.steps.pop() {
+            let (path, depth, is_last, call) = match self.steps.pop() {
                 None => return Ok(None),
                 Some(Step::Leave(visited)) => return Ok(Some(visited)),
-                Some(Step::Read { path, depth, call }) => (path, depth, call),
+                Some(Step::Read { path, depth, is_last, call }) => (path, depth, is_last, call),
             };
             let call = match call {
                 Some(call) => {
@@ -87,14 +89,15 @@ impl Walk {
                 Err(error) if depth > 0 && error.code() == Some(ErrorCode::NoNode) => continue,
                 other => other?,
             };
-            let visited = Visited { path, depth, stat };
+            let visited = Visited { path, depth, stat, is_last };
             if depth >= self.depth_max {
                 names.clear();
             }
             names.sort_unstable();
-            let below = names.iter().rev().map(|name| Step::Read {
+            let below = names.iter().rev().enumerate().map(|(behind, name)| Step::Read {
                 path: child(&visited.path, name),
                 depth: depth + 1,
+                is_last: behind == 0,
                 call: None,
             });
             match self.order {

@@ -16,6 +16,9 @@ const CALLS_MAX: usize = 64;
 
 /// `getAcl`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler getAcl /app
+  ostler getAcl --json /app")]
 pub struct GetAcl {
     /// The znode.
     pub path: String,

@@ -107,6 +107,8 @@ impl Stat {
 
 /// `getAllChildrenNumber`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler getAllChildrenNumber /app       znodes at any depth below /app")]
 pub struct GetAllChildrenNumber {
     /// The znode, which is not counted.
     pub path: String,
@@ -125,6 +127,8 @@ impl GetAllChildrenNumber {
 
 /// `getEphemerals`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler getEphemerals /app      in `ostler shell`, behind `create -e /app/here`; a command of its own has none")]
 pub struct GetEphemerals {
     /// Only those whose paths begin with this.
     #[arg(default_value = "/")]

@@ -15,6 +15,9 @@ const CONFIG: &str = "/zookeeper/config";
 
 /// `config`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler config                every server and its role
+  ostler config -c             only where clients connect")]
 pub struct Config {
     /// Only its version and where clients connect.
     #[arg(short = 'c', long)]

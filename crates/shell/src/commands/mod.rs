@@ -8,25 +8,33 @@
 mod acl;
 mod children;
 mod config;
+mod copy;
 mod create;
 mod delete;
+mod find;
+mod follow;
 mod get;
 mod quota;
 mod session;
 mod set;
 mod shell_only;
+mod tree;
 mod watch;
 
 pub use acl::{GetAcl, SetAcl};
 pub use children::{GetAllChildrenNumber, GetEphemerals, Ls, Stat};
 pub use config::{Config, Members, Reconfig};
+pub use copy::{Copying, Cp, Diff, Mirror};
 pub use create::Create;
 pub use delete::{Delete, DeleteAll};
+pub use find::{Find, Grep};
+pub use follow::Follow;
 pub use get::Get;
 pub use quota::{DelQuota, Limit, ListQuota, Only, SetQuota};
 pub use session::{Sync, Version, WhoAmI};
 pub use set::Set;
 pub use shell_only::{AddAuth, Connect, Help, History, PrintWatches, Redo};
+pub use tree::{Du, Tree};
 pub use watch::{AddWatch, Kinds, Mode, RemoveWatches};
 
 use crate::context::Context;
@@ -55,6 +63,23 @@ pub enum Command {
     /// Delete a znode and everything below it.
     #[command(name = "deleteall")]
     DeleteAll(DeleteAll),
+    /// Show a subtree as a tree.
+    Tree(Tree),
+    /// Show bytes and znodes by subtree.
+    Du(Du),
+    /// Find znodes by name, kind, size and value.
+    Find(Find),
+    /// Find text in values.
+    Grep(Grep),
+    /// Follow the changes of a subtree, with values.
+    #[command(name = "watch")]
+    Follow(Follow),
+    /// Copy a subtree, also from and to other clusters, JSON files and folders.
+    Cp(Cp),
+    /// Make one subtree the same as another.
+    Mirror(Mirror),
+    /// Show what differs between two subtrees.
+    Diff(Diff),
     /// Show who may do what with a znode.
     #[command(name = "getAcl", alias = "getacl")]
     GetAcl(GetAcl),
@@ -106,6 +131,14 @@ impl Command {
             Command::Set(command) => command.run(context, out).await,
             Command::Delete(command) => command.run(context, out).await,
             Command::DeleteAll(command) => command.run(context, out).await,
+            Command::Tree(command) => command.run(context, out).await,
+            Command::Du(command) => command.run(context, out).await,
+            Command::Find(command) => command.run(context, out).await,
+            Command::Grep(command) => command.run(context, out).await,
+            Command::Follow(command) => command.run(context, out).await,
+            Command::Cp(command) => command.run(context, out).await,
+            Command::Mirror(command) => command.run(context, out).await,
+            Command::Diff(command) => command.run(context, out).await,
             Command::GetAcl(command) => command.run(context, out).await,
             Command::SetAcl(command) => command.run(context, out).await,
             Command::AddWatch(command) => command.run(context, out).await,

@@ -208,6 +208,8 @@ fn warn(quota: &Quota, used: &Quota, out: &Output) -> Result<(), CommandError> {
 
 /// `listquota`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler listquota /app")]
 pub struct ListQuota {
     /// The znode.
     pub path: String,
@@ -264,6 +266,9 @@ impl ListQuota {
 
 /// `delquota`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler delquota /app         the whole quota
+  ostler delquota -N /app      only the hard limit of znodes")]
 pub struct DelQuota {
     /// The znode.
     pub path: String,

@@ -8,6 +8,8 @@ use serde_json::json;
 
 /// `sync`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler sync && ostler get /app/config      what was written before, wherever that was")]
 pub struct Sync {
     /// Any path; servers synchronise everything.
     #[arg(default_value = "/")]
@@ -31,6 +33,8 @@ impl Sync {
 
 /// `whoami`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler whoami --auth digest:user:password")]
 pub struct WhoAmI {}
 
 impl WhoAmI {
@@ -55,6 +59,8 @@ impl WhoAmI {
 
 /// `version`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  ostler version --server host:2181")]
 pub struct Version {}
 
 impl Version {
