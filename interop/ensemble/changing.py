@@ -105,7 +105,8 @@ class Changing(Ensemble):
             self.wait()
         return self
 
-    def wait(self, numbers=None, wait_s=60):
+    def wait(self, numbers=None, wait_s=180):
+        # Apache's elections may take a minute on a busy machine.
         for number in numbers or self.running():
             self.server(number).wait_serving(wait_s)
         return self

@@ -212,8 +212,11 @@ def refusals(e, kinds):
     refused(exceptions.NoAuthError, who=client, leaving="1")
     refused(exceptions.BadVersionError, leaving="1", version=version(text) + 1)
     refused(exceptions.BadVersionError, leaving="1", version=0)
-    for joining in ("server.4", "server.4=127.0.0.1:1:2", "4=127.0.0.1:1:2;3", "server.4=127.0.0.1:1:1;3"):
+    for joining in ("server.4", "server.4=", "server.4=127.0.0.1:1:2", "server.4=127.0.0.1:1:1;3", "server.4=127.0.0.1:1:x;3"):
         refused(exceptions.BadArgumentsError, joining=joining)
+    for number in (dict(joining="server.x=127.0.0.1:1:2;3"), dict(joining="server4=127.0.0.1:1:2;3"), dict(leaving="x"), dict(leaving="1;2"),
+                   dict(members="server.x=127.0.0.1:1:2;3")):
+        refused(exceptions.MarshallingError, **number)
     refused(exceptions.BadArgumentsError, members="server.1=nonsense")
     refused(exceptions.BadArgumentsError, leaving="1,2,3")
     # Voters that nobody hears of.

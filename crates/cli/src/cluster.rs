@@ -196,7 +196,16 @@ fn spawn(start: &Start, ports: &[Ports], number: u16) -> Result<Server, String> 
         fs::write(&path, text).map_err(|error| failed("write", &path, &error)).map(|()| path)
     };
     write("myid", &format!("{number}\n"))?;
-    let config = write("zoo.cfg", &config_text(start, ports, number, &dir))?;
+    let config = dir.join("zoo.cfg");
+    if is_changed(&config) {
+        tell(&format!(
+            "server {number} starts with the servers of its last reconfiguration\n\
+             hint: to begin anew, remove the folder; --set and --port have no effect on {}",
+            config.display()
+        ));
+    } else {
+        write("zoo.cfg", &config_text(start, ports, number, &dir))?;
+    }
     let log = dir.join("server.log");
     let output = File::options().create(true).append(true).open(&log).map_err(|error| failed("write", &log, &error))?;
     let binary = std::env::current_exe().map_err(|error| format!("cannot find the binary itself: {error}"))?;
@@ -210,6 +219,11 @@ fn spawn(start: &Start, ports: &[Ports], number: u16) -> Result<Server, String> 
         .spawn()
         .map_err(|error| format!("cannot start server {number}: {error}"))?;
     Ok(Server { number, ports: ports[usize::from(number) - 1], log, child, ended: false })
+}
+
+/// A server rewrote the file (`reconfigEnabled=true`): who its members are, it knows better.
+fn is_changed(config: &Path) -> bool {
+    fs::read_to_string(config).is_ok_and(|text| text.lines().any(|line| line.starts_with("dynamicConfigFile=")))
 }
 
 fn config_text(start: &Start, ports: &[Ports], number: u16, dir: &Path) -> String {

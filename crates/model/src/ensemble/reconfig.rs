@@ -98,10 +98,12 @@ fn items(list: Option<&str>) -> impl Iterator<Item = &str> {
 fn parse_joiner(line: &str) -> Result<Member, ReconfigError> {
     let shape = || ReconfigError::JoinerShape(line.to_owned());
     let (key, value) = line.split_once('=').ok_or_else(shape)?;
-    if value.contains('=') {
+    if value.contains('=') || key.trim().is_empty() || value.trim().is_empty() {
         return Err(shape());
     }
-    let id = key.trim().strip_prefix("server.").ok_or_else(shape)?;
+    // As Apache's leader does: whatever stands before the last dot.
+    let key = key.trim();
+    let id = key.rsplit_once('.').map_or(key, |(_, id)| id);
     let member = Member::parse(id.parse()?, value.trim())?;
     if member.client.is_none() {
         return Err(ReconfigError::NoClientAddress(member.id));
@@ -224,6 +226,13 @@ mod tests {
     }
 
     #[test]
+    fn only_the_number_of_a_joiner_is_looked_at() {
+        for joining in ["4=d:1:2;11", "x.4=d:1:2;11", " server.4 = d:1:2;11 "] {
+            assert_eq!(ids(&next(&request(Some(joining), None, None)).unwrap()), [1, 2, 3, 4], "{joining}");
+        }
+    }
+
+    #[test]
     fn a_whole_list() {
         for text in ["server.1=a:1:2,server.5=e:1:2;7", "server.1=a:1:2\nserver.5=e:1:2;7\nversion=3"] {
             let changed = next(&request(Some("ignored"), Some("ignored"), Some(text))).unwrap();
@@ -236,7 +245,9 @@ mod tests {
         for (joining, leaving, new_members, expected) in [
             (Some("server.4"), None, None, "Wrong format of server string: server.4"),
             (Some("server.4=d:1:2;11=x"), None, None, "Wrong format of server string"),
-            (Some("4=d:1:2;11"), None, None, "Wrong format of server string"),
+            (Some("=d:1:2;11"), None, None, "Wrong format of server string"),
+            (Some("server.4="), None, None, "Wrong format of server string"),
+            (Some("server4=d:1:2;11"), None, None, "For input string: \"server4\""),
             (Some("server.x=d:1:2;11"), None, None, "For input string: \"x\""),
             (Some("server.4=d:1:2"), None, None, "server.4 has no client port"),
             (Some("server.4=d:1:1;11"), None, None, "must be different"),
