@@ -19,7 +19,12 @@ use std::process::ExitCode;
 static ALLOCATOR: ostler_memory::Allocator = ostler_memory::allocator();
 
 fn main() -> ExitCode {
-    let (rest, properties) = args::split_properties(std::env::args());
+    let words: Vec<String> = std::env::args().collect();
+    // Its words are Apache's, and none of them is ours to read.
+    if words.get(1).is_some_and(|word| word == "zkcli") {
+        return ostler_shell::zk_cli(&words[2..]);
+    }
+    let (rest, properties) = args::split_properties(words.into_iter());
     let args = Args::parse_from(rest);
     let mut inputs = match args.command {
         Some(Command::Bench(bench)) => return bench::run(&bench),

@@ -27,7 +27,9 @@ pub struct Context {
     /// Where lines come from; `None` for a command of its own.
     pub terminal: Option<Terminal>,
     session: Session,
-    /// Prints the session's states.
+    /// Where the session's states are told.
+    announced: Option<Output>,
+    /// Tells them.
     teller: Option<JoinHandle<()>>,
 }
 
@@ -50,7 +52,21 @@ impl Context {
             history: History::default(),
             terminal: None,
             session: Session::Wanted,
+            announced: None,
             teller: None,
+        }
+    }
+
+    /// Tells the states of sessions from the next one on.
+    pub fn announce(&mut self, out: &Output) {
+        self.announced = Some(out.clone());
+    }
+
+    /// Tells nothing more.
+    pub fn hush(&mut self) {
+        self.announced = None;
+        if let Some(teller) = self.teller.take() {
+            teller.abort();
         }
     }
 
@@ -69,6 +85,7 @@ impl Context {
         self.session = Session::Wanted;
         let client = opened?;
         self.session = Session::Open(client.clone());
+        self.tell(&client).await;
         Ok(client)
     }
 
@@ -92,27 +109,27 @@ impl Context {
     ///
     /// # Errors
     /// No server takes it; the old session is closed all the same.
-    pub async fn connect(&mut self, server: Option<&str>, out: &Output) -> Result<(), CommandError> {
+    pub async fn connect(&mut self, server: Option<&str>) -> Result<(), CommandError> {
         self.close().await;
         if let Some(server) = server {
             self.connection = self.connection.at(server);
         }
         self.session = Session::Wanted;
-        let client = self.client().await?;
-        self.tell(&client, out);
-        Ok(())
+        self.client().await.map(drop)
     }
 
     /// Closes the session, if there is one: its ephemerals go.
     pub async fn close(&mut self) {
         self.watches.clear();
-        if let Some(teller) = self.teller.take() {
-            teller.abort();
-        }
         match std::mem::replace(&mut self.session, Session::Closed) {
             Session::Open(client) => {
                 // A server that is away learns of the end when the time-out is over.
                 let _ = tokio::time::timeout(CLOSE_MAX, client.close()).await;
+                drop(client);
+                if let Some(teller) = self.teller.take() {
+                    // Its last word is that the session is closed.
+                    let _ = tokio::time::timeout(CLOSE_MAX, teller).await;
+                }
             }
             Session::Opening(task) => task.abort(),
             Session::Wanted | Session::Closed => (),
@@ -128,9 +145,13 @@ impl Context {
         }
     }
 
-    /// Prints the session's states as they change.
-    pub fn tell(&mut self, client: &Client, out: &Output) {
-        let (mut states, out) = (client.states(), out.clone());
+    /// Tells the session's states as they change, the first one at once.
+    async fn tell(&mut self, client: &Client) {
+        let Some(out) = self.announced.clone() else { return };
+        let mut states = client.states();
+        if let Some(first) = states.next().await {
+            out.event(&Event::State(first));
+        }
         self.teller = Some(tokio::spawn(async move {
             let mut lost = false;
             while let Some(state) = states.next().await {

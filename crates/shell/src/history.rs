@@ -23,6 +23,13 @@ impl History {
         self.next - 1
     }
 
+    /// Takes the last line away: another one stands in its place.
+    pub fn forget_last(&mut self) {
+        if self.lines.pop_back().is_some() {
+            self.next -= 1;
+        }
+    }
+
     /// The number that the next line will have.
     pub fn next(&self) -> usize {
         self.next

@@ -5,6 +5,7 @@
 //! [`Output`]. The same commands serve all three; what differs is the output's [`Mode`].
 #![forbid(unsafe_code)]
 
+mod apache;
 pub mod commands;
 pub mod context;
 mod editor;
@@ -23,6 +24,7 @@ pub mod walk;
 pub mod watches;
 mod words;
 
+pub use apache::zk_cli;
 pub use context::Context;
 pub use error::{CommandError, EXIT_CODES};
 pub use one_shot::OneShot;

@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use crate::events::Event;
 use serde_json::Value;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -35,9 +35,17 @@ pub struct Output {
     streams: Arc<Mutex<Streams>>,
 }
 
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("mode", &self.mode).field("colours", &self.colours).finish_non_exhaustive()
+    }
+}
+
 /// What a word means, for colours. They never carry meaning alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Paint {
+    /// No colour.
+    Plain,
     /// Paths and names.
     Name,
     /// Names of fields, and remarks.
@@ -82,6 +90,7 @@ impl Output {
             return text.to_string();
         }
         let code = match paint {
+            Paint::Plain => return text.to_string(),
             Paint::Name => "34",
             Paint::Dim => "2",
             Paint::Good => "32",
@@ -148,6 +157,9 @@ impl Output {
             Mode::Json => event.json().to_string(),
             Mode::Apache => event.apache(),
         };
+        if text.is_empty() {
+            return;
+        }
         let mut streams = self.streams();
         if let Some(above) = &mut streams.above {
             above(format!("{text}\n"));

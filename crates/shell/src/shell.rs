@@ -64,7 +64,8 @@ impl Interactive {
         };
         let mut context = Context::new(self.connection);
         context.terminal = Some(terminal.map_err(|error| CommandError::io("the terminal's thread", error))?);
-        match context.connect(None, out).await {
+        context.announce(out);
+        match context.connect(None).await {
             Ok(()) if is_interactive => {
                 out.note(out.paint(Paint::Dim, "`help` shows the commands, Tab completes, Ctrl-D leaves"));
             }
@@ -75,6 +76,7 @@ impl Interactive {
         }
         let mut shell = Shell { context, commands: definitions(), out: out.clone() };
         let code = shell.run().await;
+        shell.context.hush();
         shell.context.close().await;
         code
     }

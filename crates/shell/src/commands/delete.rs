@@ -67,7 +67,13 @@ impl DeleteAll {
                 return Err(CommandError::Failed("nothing was deleted".into()));
             }
         }
-        let deleted = Deletion { client, batch: self.batch as usize, under_way: VecDeque::new(), deleted: 0 };
+        let deleted = Deletion {
+            client,
+            batch: self.batch as usize,
+            under_way: VecDeque::new(),
+            deleted: 0,
+            is_stubborn: out.mode() != Mode::Apache,
+        };
         let deleted = deleted.run(&self.path).await?;
         match out.mode() {
             Mode::Json => out.json(&json!({ "path": self.path, "deleted": deleted })),
@@ -86,6 +92,8 @@ struct Deletion {
     batch: usize,
     under_way: VecDeque<(Vec<String>, Call<Vec<MultiResult>>)>,
     deleted: usize,
+    /// Whether a batch that was refused is done one by one.
+    is_stubborn: bool,
 }
 
 impl Deletion {
@@ -126,7 +134,7 @@ impl Deletion {
         let Some((paths, call)) = self.under_way.pop_front() else { return Ok(()) };
         match call.await {
             Ok(results) => self.deleted += results.len(),
-            Err(error) if error.code().is_none() => return Err(error.into()),
+            Err(error) if error.code().is_none() || !self.is_stubborn => return Err(error.into()),
             Err(_) => {
                 for path in paths {
                     match self.client.delete(&path, -1).await {

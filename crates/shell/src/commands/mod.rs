@@ -33,7 +33,7 @@ pub use get::Get;
 pub use quota::{DelQuota, Limit, ListQuota, Only, SetQuota};
 pub use session::{Sync, Version, WhoAmI};
 pub use set::Set;
-pub use shell_only::{AddAuth, Connect, Help, History, PrintWatches, Redo};
+pub use shell_only::{AddAuth, Connect, Help, History, PrintWatches, Redo, Switch};
 pub use tree::{Du, Tree};
 pub use watch::{AddWatch, Kinds, Mode, RemoveWatches};
 
@@ -211,7 +211,7 @@ impl ShellCommand {
             ShellCommand::RemoveWatches(command) => command.run(context, out).await?,
             ShellCommand::PrintWatches(command) => command.run(context, out)?,
             ShellCommand::History(command) => command.run(context, out)?,
-            ShellCommand::Connect(command) => command.run(context, out).await?,
+            ShellCommand::Connect(command) => command.run(context).await?,
             ShellCommand::Close => {
                 context.client().await?;
                 context.close().await;

@@ -83,8 +83,8 @@ pub struct Connect {
 }
 
 impl Connect {
-    pub(super) async fn run(self, context: &mut Context, out: &Output) -> Result<(), CommandError> {
-        context.connect(self.server.as_deref(), out).await
+    pub(super) async fn run(self, context: &mut Context) -> Result<(), CommandError> {
+        context.connect(self.server.as_deref()).await
     }
 }
 
