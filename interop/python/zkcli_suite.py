@@ -1,5 +1,6 @@
 """Apache's own shell, org.apache.zookeeper.ZooKeeperMain, against the server: one command per process, and with
-commands through a pipe. usage: zkcli_suite.py HOST:PORT CLASSPATH"""
+commands through a pipe. The same checks hold for our zkCli.sh if its path is given (shell_suite.py).
+usage: zkcli_suite.py HOST:PORT CLASSPATH [ZKCLI.SH]"""
 import base64
 import hashlib
 import os
@@ -14,6 +15,8 @@ import uuid
 from checks import check, equal, eventually, run_all, that
 
 CLASSPATH = sys.argv[2]
+# What is run in place of Apache's shell.
+OURS = sys.argv[3] if len(sys.argv) > 3 else None
 MAIN = "org.apache.zookeeper.ZooKeeperMain"
 STAT = re.compile(r"cZxid = 0x[0-9a-f]+\nctime = .+\nmZxid = 0x[0-9a-f]+\nmtime = .+\npZxid = 0x[0-9a-f]+\ncversion = -?\d+\n"
                   r"dataVersion = -?\d+\naclVersion = -?\d+\nephemeralOwner = 0x[0-9a-f]+\ndataLength = \d+\nnumChildren = \d+\n?$")
@@ -23,9 +26,19 @@ def java(classpath, *args):
     return ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", classpath, MAIN, *args]
 
 
+def shell(*args):
+    """The command of a shell, with its prompt."""
+    return [OURS, *args] if OURS else java(CLASSPATH, *args)
+
+
+def plain_shell(*args):
+    """The command of a shell without prompt and echo, and its environment."""
+    return ([OURS, *args], dict(os.environ, OSTLER_ZKCLI_PLAIN="1")) if OURS else (java(without_jline(), *args), None)
+
+
 def one_shot(at, *command, options=()):
     """(exit code, stdout without the first lines, stderr) of one command in a process of its own."""
-    r = subprocess.run(java(CLASSPATH, "-server", at, "-waitforconnection", *options, *command), capture_output=True, text=True, timeout=180, check=False)
+    r = subprocess.run(shell("-server", at, "-waitforconnection", *options, *command), capture_output=True, text=True, timeout=180, check=False)
     out = re.sub(r"^Connecting to .*\n", "", r.stdout)
     return r.returncode, out.replace("\nWATCHER::\n\nWatchedEvent state:SyncConnected type:None path:null zxid: -1\n", ""), r.stderr
 
@@ -42,8 +55,8 @@ class Shell:
     MARK = re.compile(r"printwatches is (?:on|off)\n")
 
     def __init__(self, at):
-        self.p = subprocess.Popen(java(without_jline(), "-server", at, "-waitforconnection"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, bufsize=1)
+        command, env = plain_shell("-server", at, "-waitforconnection")
+        self.p = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
         self.text, self.more = "", queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self._send("printwatches")
@@ -150,7 +163,7 @@ def one_shot_with_a_chroot(at):
 
 @check
 def prompt_and_echo_with_jline(at):
-    r = subprocess.run(java(CLASSPATH, "-server", at, "-waitforconnection"), input="ls /zookeeper\nquit\n", capture_output=True, text=True, timeout=180, check=False)
+    r = subprocess.run(shell("-server", at, "-waitforconnection"), input="ls /zookeeper\nquit\n", capture_output=True, text=True, timeout=180, check=False)
     that("JLine support is enabled" in r.stdout, "no JLine: %r" % r.stdout)
     that("[zk: %s(CONNECTED) 0] ls /zookeeper\n[config, quota]\n[zk: %s(CONNECTED) 1] quit" % (at, at) in r.stdout, "unexpected %r" % r.stdout)
 

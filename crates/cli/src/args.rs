@@ -6,7 +6,7 @@ use crate::generate::{Completions, Man};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ostler_server::config::Inputs;
 use ostler_server::logging::LogFormat;
-use ostler_shell::{Interactive, OneShot};
+use ostler_shell::{FourLetters, Interactive, OneShot};
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
@@ -66,6 +66,8 @@ pub enum Command {
     Man(Man),
     /// Look into servers and change what they hold, line by line.
     Shell(Interactive),
+    /// Ask servers with a four-letter word: srvr, mntr, ruok.
+    Word(FourLetters),
     /// Commands about znodes, with a session of their own.
     #[command(flatten)]
     OneShot(OneShot),

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(doctor)) => return files::run_doctor(doctor),
         Some(Command::Completions(completions)) => return completions.run(),
         Some(Command::Man(man)) => return man.run(),
+        Some(Command::Word(word)) => return word.run(),
         Some(Command::Shell(shell)) => return shell.run(),
         Some(Command::OneShot(command)) => return command.run(),
         Some(Command::Serve(serve)) => {

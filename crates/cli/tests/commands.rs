@@ -1,8 +1,8 @@
 //! Whole commands as people type them: scripts in `tests/commands/*.txt`, each against a server of its own.
 //!
 //! A line that begins with `$ ` goes to /bin/sh, with `ostler` on the path and OSTLER_SERVER set. Behind it stands what comes
-//! back: lines of stdout as they are, lines of stderr behind `! `, an exit code that is not 0 behind `? `. Times and the server's
-//! port are replaced by words. OSTLER_REWRITE=1 writes what came back into the scripts.
+//! back: lines of stdout as they are, lines of stderr behind `! `, an exit code that is not 0 behind `? `. Times, session ids and the
+//! server's port are replaced by words. OSTLER_REWRITE=1 writes what came back into the scripts.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -74,13 +74,18 @@ fn without_times(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let mut line = line.to_owned();
-        for (before, after) in
-            [("ctime = ", "\0"), ("mtime = ", "\0"), ("\"ctime\":\"", "\""), ("\"mtime\":\"", "\""), ("within ", " ms")]
-        {
+        for (before, after) in [
+            ("ctime = ", "\0"),
+            ("mtime = ", "\0"),
+            ("\"ctime\":\"", "\""),
+            ("\"mtime\":\"", "\""),
+            ("within ", " ms"),
+            ("session 0x", "\0"),
+        ] {
             if let Some(at) = line.find(before) {
                 let begin = at + before.len();
                 let end = line[begin..].find(after).map_or(line.len(), |at| begin + at);
-                line.replace_range(begin..end, "TIME");
+                line.replace_range(begin..end, if before.starts_with("session") { "ID" } else { "TIME" });
             }
         }
         lines.push_str(&line);
@@ -126,4 +131,6 @@ scripts! {
     refusals &[];
     programs &[];
     trees &[];
+    shell &[];
+    zkcli &[];
 }

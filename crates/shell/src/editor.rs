@@ -1,19 +1,23 @@
 //! Lines from a person at a terminal: editing, history, completion of commands, options and paths.
+//!
+//! Events are printed above the line that is being edited, which is drawn again below them. The editor's own way to do that
+//! stops reading keys that were typed ahead, so the line is remembered here as it changes.
 
 use crate::output::{Output, Paint};
 use crate::terminal::{FromTerminal, PathsWanted, Source};
 use crate::words;
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::io::Write;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -42,25 +46,32 @@ fn try_edit(
 ) -> Result<(), ReadlineError> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
+        // Whether there are colours is decided here; without any of them the line would not be told.
+        .color_mode(ColorMode::Forced)
         .auto_add_history(false)
         .max_history_size(LINES_MAX)?
         .history_ignore_dups(true)?
         .build();
     let mut editor: Editor<Tab<'_>, FileHistory> = Editor::with_config(config)?;
     let lines = source.lines.clone();
-    editor.set_helper(Some(Tab { commands, lines, out: out.clone(), paint: Cell::new(Paint::Good) }));
+    let edited = Arc::new(Mutex::new(None));
+    let tab = Tab { commands, lines, out: out.clone(), paint: Cell::new(Paint::Good), edited: Arc::clone(&edited) };
+    editor.set_helper(Some(tab));
     if let Some(file) = history {
         // The first time there is none.
         let _ = editor.load_history(file);
     }
-    let mut printer = editor.create_external_printer()?;
-    // What cannot be printed at a terminal that went away is lost with it.
-    out.print_events(Box::new(move |text| drop(printer.print(text))));
+    let above = Arc::clone(&edited);
+    out.print_events(Box::new(move |text| print_above(&above, text)));
     while let Ok(prompt) = source.prompts.recv() {
         if let Some(tab) = editor.helper() {
             tab.paint.set(prompt.paint);
         }
-        let message = match editor.readline(&prompt.text) {
+        let line = Line { prompt: out.paint(prompt.paint, &prompt.text), text: String::new(), behind: 0 };
+        *lock(&edited) = Some(line);
+        let result = editor.readline(&prompt.text);
+        *lock(&edited) = None;
+        let message = match result {
             Ok(line) => {
                 if prompt.is_kept && !line.trim().is_empty() {
                     editor.add_history_entry(&line)?;
@@ -82,12 +93,43 @@ fn try_edit(
     Ok(())
 }
 
-/// What happens when Tab is pressed.
+/// The line that is being edited.
+#[derive(Debug)]
+struct Line {
+    /// As it is shown.
+    prompt: String,
+    text: String,
+    /// Characters behind the cursor.
+    behind: usize,
+}
+
+type Edited = Arc<Mutex<Option<Line>>>;
+
+fn lock(edited: &Edited) -> MutexGuard<'_, Option<Line>> {
+    edited.lock().expect("nothing panics while it draws")
+}
+
+/// Prints a text, and below it the line that is being edited.
+fn print_above(edited: &Edited, text: &str) {
+    let line = lock(edited);
+    let drawn = match &*line {
+        None => text.to_owned(),
+        Some(Line { prompt, text: begun, behind }) => {
+            let back = if *behind == 0 { String::new() } else { format!("\x1b[{behind}D") };
+            format!("\r\x1b[J{}{prompt}{begun}{back}", text.replace('\n', "\r\n"))
+        }
+    };
+    // What cannot be printed at a terminal that went away is lost with it.
+    let _ = std::io::stdout().write_all(drawn.as_bytes()).and_then(|()| std::io::stdout().flush());
+}
+
+/// What happens when Tab is pressed, and how the line looks.
 struct Tab<'a> {
     commands: &'a clap::Command,
     lines: UnboundedSender<FromTerminal>,
     out: Output,
     paint: Cell<Paint>,
+    edited: Edited,
 }
 
 impl Tab<'_> {
@@ -161,6 +203,19 @@ impl Completer for Tab<'_> {
 impl Highlighter for Tab<'_> {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         self.out.paint(self.paint.get(), prompt).into()
+    }
+
+    /// The line stays as it is, and is remembered.
+    fn highlight<'l>(&self, line: &'l str, at: usize) -> Cow<'l, str> {
+        if let Some(edited) = &mut *lock(&self.edited) {
+            line.clone_into(&mut edited.text);
+            edited.behind = line[at..].chars().count();
+        }
+        line.into()
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        true
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Mode {
 }
 
 /// Prints a line above the prompt of a terminal that is being edited.
-pub type Above = Box<dyn FnMut(String) + Send>;
+pub type Above = Box<dyn FnMut(&str) + Send>;
 
 struct Streams {
     out: Box<dyn Write + Send>,
@@ -162,7 +162,10 @@ impl Output {
         }
         let mut streams = self.streams();
         if let Some(above) = &mut streams.above {
-            above(format!("{text}\n"));
+            above(&format!("{text}\n"));
+        } else if matches!(event, Event::State(_)) && self.mode != Mode::Apache {
+            // A state of the session is no data. Where it cannot be written nobody would read it.
+            let _ = writeln!(streams.err, "{text}");
         } else {
             // An event that nobody can read is lost like one that nobody waited for.
             let _ = streams.out.write_all(format!("{text}\n").as_bytes()).and_then(|()| streams.out.flush());

@@ -84,7 +84,7 @@ impl Interactive {
 
 /// The commands of the shell, for parsing, help and completion.
 pub(crate) fn definitions() -> clap::Command {
-    let shell = clap::Command::new("shell").no_binary_name(true).disable_help_subcommand(true).disable_help_flag(true);
+    let shell = clap::Command::new("shell").no_binary_name(true).disable_help_subcommand(true);
     ShellCommand::augment_subcommands(shell)
         .subcommand_required(true)
         .help_template("{subcommands}")

@@ -56,7 +56,7 @@ impl Parsed {
 }
 
 /// The Java library's name of what is wrong, and its words for it.
-fn exception(kind: &str, text: String) -> String {
+fn exception(kind: &str, text: &str) -> String {
     format!("org.apache.commons.cli.{kind}Exception: {text}")
 }
 
@@ -82,7 +82,7 @@ pub fn parse(definitions: &[Definition], words: &[String]) -> Result<Parsed, Str
                 Some(other) if other != definition.name => {
                     return Err(exception(
                         "AlreadySelected",
-                        format!(
+                        &format!(
                             "The option '{}' was specified but an option from this group has already been selected: '{other}'",
                             definition.name
                         ),
@@ -107,10 +107,6 @@ pub fn parse(definitions: &[Definition], words: &[String]) -> Result<Parsed, Str
             only_words = true;
             continue;
         }
-        if word.parse::<f64>().is_ok() {
-            parsed.words.push(word.clone());
-            continue;
-        }
         let (whole, inline) = match name.split_once('=') {
             Some((whole, value)) => (whole, Some(value.to_owned())),
             None => (name, None),
@@ -123,7 +119,7 @@ pub fn parse(definitions: &[Definition], words: &[String]) -> Result<Parsed, Str
                     Some(value) => Some(value.clone()),
                     None => {
                         let text = format!("Missing argument for option: {}", definition.name);
-                        return Err(exception("MissingArgument", text));
+                        return Err(exception("MissingArgument", &text));
                     }
                 },
             };
@@ -133,7 +129,7 @@ pub fn parse(definitions: &[Definition], words: &[String]) -> Result<Parsed, Str
         // Several letters behind one dash; the value of the last one may stand there too.
         for (at, letter) in name.char_indices() {
             let Some(definition) = find(&letter.to_string()) else {
-                return Err(exception("UnrecognizedOption", format!("Unrecognized option: {word}")));
+                return Err(exception("UnrecognizedOption", &format!("Unrecognized option: {word}")));
             };
             let rest = &name[at + letter.len_utf8()..];
             if !definition.has_value {
@@ -144,7 +140,7 @@ pub fn parse(definitions: &[Definition], words: &[String]) -> Result<Parsed, Str
                 if rest.is_empty() { words.next_if(|next| !is_option(next)).cloned() } else { Some(rest.into()) };
             match value {
                 Some(value) => add(&mut parsed, definition, Some(value))?,
-                None => return Err(exception("MissingArgument", format!("Missing argument for option: {letter}"))),
+                None => return Err(exception("MissingArgument", &format!("Missing argument for option: {letter}"))),
             }
             break;
         }
@@ -171,7 +167,7 @@ mod tests {
             (true, false, Some("7"), Some("x"))
         );
         assert_eq!(found.words, ["/a", "data"]);
-        assert_eq!(parsed("-sw -v5 -5 - -- -s").unwrap().words, ["-5", "-", "-s"]);
+        assert_eq!(parsed("-sw -v5 - -- -s").unwrap().words, ["-", "-s"]);
         assert_eq!(parsed("-v -1 /a").unwrap().value("v"), Some("-1"));
         assert_eq!(parsed("-v=3").unwrap().value("v"), Some("3"));
     }
@@ -180,6 +176,8 @@ mod tests {
     fn what_is_wrong_in_the_librarys_words() {
         let wrong = |line| parsed(line).unwrap_err();
         assert_eq!(wrong("-z"), "org.apache.commons.cli.UnrecognizedOptionException: Unrecognized option: -z");
+        // Numbers with a minus are values of options only.
+        assert_eq!(wrong("-5"), "org.apache.commons.cli.UnrecognizedOptionException: Unrecognized option: -5");
         assert_eq!(wrong("-sz /a"), "org.apache.commons.cli.UnrecognizedOptionException: Unrecognized option: -sz");
         assert_eq!(wrong("/a -v"), "org.apache.commons.cli.MissingArgumentException: Missing argument for option: v");
         assert!(wrong("-v -s").ends_with("Missing argument for option: v"));

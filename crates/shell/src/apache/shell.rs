@@ -83,13 +83,7 @@ impl Shell {
                     }
                     return Ok(Some(line));
                 }
-                FromTerminal::Interrupted => return Ok(None),
-                FromTerminal::End => {
-                    if is_echoed {
-                        self.out.line("")?;
-                    }
-                    return Ok(None);
-                }
+                FromTerminal::Interrupted | FromTerminal::End => return Ok(None),
                 FromTerminal::Failed(error) => return Err(CommandError::io("the terminal", error)),
                 FromTerminal::Complete(wanted) => {
                     let names = match self.context.client().await {
@@ -110,9 +104,9 @@ impl Shell {
             match self.run(&words).await {
                 Ok(Next::Quit) => return true,
                 Ok(Next::Redo(number)) => match self.context.history.line(number).map(str::to_owned) {
-                    None => return self.fail(&Refusal::Out("Command index out of range".into()), &words),
+                    None => return self.fail(&Refusal::Err("Command index out of range".into()), &words),
                     Some(again) if again.starts_with("redo") => {
-                        return self.fail(&Refusal::Out("No redoing redos".into()), &words);
+                        return self.fail(&Refusal::Err("No redoing redos".into()), &words);
                     }
                     Some(again) => {
                         self.context.history.forget_last();
@@ -131,7 +125,13 @@ impl Shell {
 
     /// Runs one command with its words; its exit code.
     pub async fn words(&mut self, words: &[String]) -> u8 {
+        // Apache's history of a command of its own has one line, with this word.
+        self.context.history.add("null");
         match self.run(words).await {
+            // There is none to run again.
+            Ok(Next::Redo(_)) => {
+                self.fail(&Refusal::Err("Command index out of range".into()), words);
+            }
             Ok(_) => self.code = 0,
             Err(refusal) => {
                 self.fail(&refusal, words);
@@ -153,19 +153,20 @@ impl Shell {
         let needs_session = !matches!(row.name, "quit" | "connect" | "redo");
         // These two are done first, and then miss the session all the same.
         if is_over && needs_session && !matches!(row.name, "history" | "printwatches") {
-            return Err(Refusal::Out("Not connected".into()));
+            return Err(Refusal::NotConnected);
         }
         let command = row.command(rest, &self.out)?;
         let is_delete_all = matches!(command, ShellCommand::Command(Command::DeleteAll(_)));
         let is_create = matches!(command, ShellCommand::Command(Command::Create(_)));
         let result = command.run(&mut self.context, &self.out).await;
         if is_over && needs_session {
-            return Err(Refusal::Out("Not connected".into()));
+            return Err(Refusal::NotConnected);
         }
         result.map_err(|error| match error {
             CommandError::Client(Error::Multi { .. }) if is_delete_all => {
-                Refusal::Err("Failed to delete some node(s) in the subtree!".into())
+                Refusal::Said("Failed to delete some node(s) in the subtree!".into())
             }
+            CommandError::Failed(text) if text.starts_with("Quota does not exist") => Refusal::Out(text),
             error => {
                 if is_create && error.code() == Some(ErrorCode::InvalidAcl) {
                     self.out.complain(texts::keeper(ErrorCode::InvalidAcl, path_in(rest)));
@@ -181,6 +182,15 @@ impl Shell {
         match refusal {
             Refusal::Unknown => self.code = EXIT_UNKNOWN,
             Refusal::Usage | Refusal::Nothing => (),
+            Refusal::Said(text) => {
+                self.code = 0;
+                self.out.complain(text);
+            }
+            Refusal::NotConnected => {
+                self.code = 0;
+                // Whoever does not read it needs no more lines either.
+                let _ = self.out.line("Not connected");
+            }
             Refusal::Err(text) => self.out.complain(text),
             Refusal::NotANumber(text) => self.out.complain(format!("For input string: \"{text}\"")),
             Refusal::Out(text) => {

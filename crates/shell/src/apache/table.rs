@@ -112,7 +112,7 @@ pub const ROWS: &[Row] = &[
     ),
     row("redo", "cmdno", &[], 0, |p, _| match p.word(0).map(|word| word.parse()) {
         Some(Ok(number)) => Ok(ShellCommand::Redo(commands::Redo { number })),
-        Some(Err(_)) => Err(Refusal::Out("Command index out of range".into())),
+        Some(Err(_)) => Err(Refusal::Err("Command index out of range".into())),
         None => Err(Refusal::Nothing),
     }),
     row(

@@ -14,6 +14,10 @@ pub enum Refusal {
     Out(String),
     /// There is no such command, which was said.
     Unknown,
+    /// This text, on stderr; Apache counts it as done all the same.
+    Said(String),
+    /// There is no session any more; counted as done, too.
+    NotConnected,
     /// Nothing is said.
     Nothing,
     /// A word that should be a number; Apache's shell ends with a stack trace here.

@@ -4,10 +4,10 @@ use crate::context::Context;
 use crate::error::{CommandError, check_path};
 use crate::output::{Mode, Output, Paint};
 use crate::show;
-use crate::walk::{Order, Walk};
+use crate::walk::{Order, Walk, child};
 use crate::watches::WatchKind;
 use clap::Args;
-use ostler_client::aio::{Error, ErrorCode};
+use ostler_client::aio::{Client, Error, ErrorCode};
 use ostler_model::OpCode;
 use serde_json::json;
 
@@ -37,6 +37,9 @@ impl Ls {
     pub(super) async fn run(self, context: &mut Context, out: &Output) -> Result<(), CommandError> {
         check_path(&self.path)?;
         let client = context.client().await?;
+        if self.recursive && out.mode() == Mode::Apache {
+            return families(&client, self.path, out).await;
+        }
         if self.recursive {
             let mut walk = Walk::new(&client, &self.path, Order::ParentsFirst);
             while let Some(visited) = walk.next().await? {
@@ -70,6 +73,27 @@ impl Ls {
         }
         if self.stat { out.line(show::stat::lines(&stat, out)) } else { Ok(()) }
     }
+}
+
+/// Everything below a path in Apache's order: all children of a znode, before what is below the first of them.
+async fn families(client: &Client, root: String, out: &Output) -> Result<(), CommandError> {
+    let mut parents = vec![root];
+    let mut is_first = true;
+    while let Some(parent) = parents.pop() {
+        let mut names = match client.get_children(&parent).await {
+            // Gone since its parent was read.
+            Err(error) if !is_first && error.code() == Some(ErrorCode::NoNode) => continue,
+            other => other?.0,
+        };
+        if std::mem::take(&mut is_first) {
+            out.line(&parent)?;
+        }
+        names.sort_unstable();
+        let children: Vec<String> = names.iter().map(|name| child(&parent, name)).collect();
+        children.iter().try_for_each(|path| out.line(path))?;
+        parents.extend(children.into_iter().rev());
+    }
+    Ok(())
 }
 
 /// `stat`.

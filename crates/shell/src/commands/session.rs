@@ -76,5 +76,5 @@ impl Version {
 
 /// The version of Apache ZooKeeper whose shell this one replaces.
 const COMPATIBLE: &str = "3.9.3";
-/// Scripts look for a date here. Builds are the same whenever they are made, so this is that of Apache's release.
-const BUILT: &str = "2024-10-17 23:21 UTC";
+/// Scripts look for a date here. Builds are the same whenever they are made: it is that which servers say, too.
+const BUILT: &str = "2026-11-21 00:00 UTC";
