@@ -58,12 +58,6 @@ pub enum Paint {
     Bad,
 }
 
-impl std::fmt::Debug for Output {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("mode", &self.mode).finish_non_exhaustive()
-    }
-}
-
 impl Output {
     /// Output to these streams.
     pub fn new(mode: Mode, colours: bool, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Output {
