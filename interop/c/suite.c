@@ -532,15 +532,18 @@ static void changes_while_away(void) {
     struct client *c = connected(), *other = connected();
     struct Stat s;
     char buffer[10], path[300];
-    int length = sizeof buffer, before = c->events.connected, others = other->events.connected, lost = c->events.lost;
+    int length = sizeof buffer, before = c->events.connected, others = other->events.connected;
     snprintf(path, 300, "%s/fresh", c->root);
     OK(zoo_get(c->zh, c->root, 1, buffer, &length, &s));
     CODE(ZNONODE, zoo_exists(c->zh, path, 1, &s));
-    /* Nobody listens there: the client is away until it hears of the server again. */
-    OK(zoo_set_servers(c->zh, "127.0.0.1:1"));
+    /* Nobody listens there: the client is away until it hears of the server again. (Another address, because it compares those without ports.) */
+    OK(zoo_set_servers(c->zh, "127.0.0.2:1"));
     cut();
     wait_until(&other->events, &other->events.connected, others + 1, __LINE__, "the other connected again");
-    wait_until(&c->events, &c->events.lost, lost + 1, __LINE__, "away");
+    for (int i = 0; zoo_state(c->zh) == ZOO_CONNECTED_STATE; i++) {
+        THAT(i < 6000);
+        usleep(10000);
+    }
     OK(zoo_set(other->zh, c->root, "x", 1, -1));
     make(other, path, NULL);
     OK(zoo_set_servers(c->zh, at));

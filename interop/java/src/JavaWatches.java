@@ -29,7 +29,7 @@ final class JavaWatches {
         t.check("persistent watch", () -> JavaOperations.withClient(t, "w-persistent", JavaWatches::persistent));
         t.check("persistent recursive watch", () -> JavaOperations.withClient(t, "w-recursive", JavaWatches::recursive));
         t.check("recursive watch on the root", () -> JavaOperations.withClient(t, "w-root", JavaWatches::recursiveRoot));
-        t.check("removeWatches and removeAllWatches", () -> JavaOperations.withClient(t, "w-remove", JavaWatches::remove));
+        t.check("removeWatches and removeAllWatches", () -> JavaOperations.withClient(t, "w-remove", (c, p) -> remove(t, c, p)));
         t.check("removing a watch that is not there", () -> JavaOperations.withClient(t, "w-none", JavaWatches::removeNone));
         t.check("no event for a node that may not be read", () -> JavaOperations.withClient(t, "w-acl", JavaWatches::accessFilter));
         t.check("watches are set again after a lost connection", () -> JavaOperations.withClient(t, "w-again", (c, p) -> setAgain(t, c, p)));
@@ -175,7 +175,7 @@ final class JavaWatches {
         c.event(EventType.NodeCreated, p + "/deep");
     }
 
-    private static void remove(JavaClient.Client c, String p) throws Throwable {
+    private static void remove(Checks t, JavaClient.Client c, String p) throws Throwable {
         Watcher one = e -> c.events.add(e);
         c.zk.getData(p, one, null);
         c.zk.getChildren(p, one);
@@ -189,6 +189,8 @@ final class JavaWatches {
         c.zk.addWatch(p, one, AddWatchMode.PERSISTENT_RECURSIVE);
         c.zk.removeAllWatches(p, WatcherType.Any, false);
         c.event(EventType.PersistentWatchRemoved, p);
+        // The client hears no more of it in any case: only the server can tell.
+        Checks.that(!t.word("wchp").contains(p + "\n"), "the server still has a watch");
         c.events.clear();
         JavaOperations.make(c, p + "/a", CreateMode.PERSISTENT);
         set(c, p);
