@@ -159,7 +159,7 @@ MUTANTS = [
     Mutant("learner-skips", "a learner leaves out one proposal in 16", "ensemble faults",
            (ZAB + "learner/broadcast.rs", "        if !last.is_followed_by(zxid) {", "        if zxid.0 % 16 == 15 {\n            return Ok(());\n        }\n        if !last.is_followed_by(zxid) {")),
     Mutant("lonely-commit", "a leader commits what only it has", "faults",
-           (ZAB + "leader/broadcast.rs", "            || state\n                .configs", "            || acked.get(&state.settings.me).is_some_and(|it| *it >= zxid)\n            || state\n                .configs")),
+           (ZAB + "leader/broadcast.rs", "        quirks.commit_without_quorum\n            || state.configs", "        quirks.commit_without_quorum\n            || acked.get(&state.settings.me).is_some_and(|it| *it >= zxid)\n            || state.configs")),
     Mutant("blind-observers", "a leader tells observers nothing of what it commits", "ensemble quorum",
            (ZAB + "leader/broadcast.rs", "self.links.iter_mut().filter(|(_, link)| link.is_active())", "self.links.iter_mut().filter(|(_, link)| link.is_active() && !link.observer)")),
     Mutant("no-commit", "a leader does not tell one follower in two what is committed", "ensemble quorum faults",
