@@ -3,6 +3,7 @@
 use crate::checks::fifo::Told;
 use crate::checks::reconnect::Armed;
 use crate::checks::{Referee, Verdict, Violation, broken};
+use crate::contenders::Contending;
 use crate::heap::Micros;
 use crate::net::{End, Host, Net, Port, Status};
 use crate::settings::Settings;
@@ -58,6 +59,7 @@ pub struct Client {
     armed: Armed,
     wire: Option<Wire>,
     workload: Workload,
+    contending: Option<Contending>,
     waiting: BTreeMap<RequestId, Ask>,
     depth: usize,
     think_us: Micros,
@@ -85,6 +87,9 @@ impl Client {
         let depth = dice.pick(&[1, 1, 2, 4, 8, 16]);
         let think_us = dice.pick(&[20_000, 60_000, 120_000, 250_000]);
         let session = Session::new(0, Config::new(session_timeout_ms, servers, dice.number()));
+        // Dice of its own: those of runs without contenders fall as ever.
+        let own = Dice::new(settings.seed ^ (index as u64) << 32 ^ 0x10c4);
+        let contending = || Contending::new(own, index, settings.breaks("two-holders"));
         let mut client = Client {
             index,
             host,
@@ -98,6 +103,7 @@ impl Client {
             armed: Armed::default(),
             wire: None,
             workload,
+            contending: settings.contended.then(contending),
             waiting: BTreeMap::new(),
             depth,
             think_us,
@@ -123,6 +129,9 @@ impl Client {
         self.told = Told::default();
         self.armed = Armed::default();
         self.waiting.clear();
+        if let Some(contending) = &mut self.contending {
+            contending.begin();
+        }
         self.reborn_at = None;
         self.done.sessions += 1;
         if let Some((packet, _)) = &self.user {
@@ -137,15 +146,30 @@ impl Client {
     /// True if everything asked was answered and the session is connected.
     pub fn is_settled(&self) -> bool {
         let connected = self.wire.as_ref().is_some_and(|wire| wire.tap.session().is_some());
-        connected && !self.session.has_ended() && self.session.pending() == 0 && self.waiting.is_empty()
+        connected
+            && !self.session.has_ended()
+            && self.session.pending() == 0
+            && self.waiting.is_empty()
+            && self.contending.as_ref().is_none_or(Contending::is_gone)
     }
 
     /// Asks for something out of turn.
-    pub fn ask(&mut self, now: Micros, ask: Ask) {
-        if let Ok(id) = self.session.submit(now / 1_000, &ask.request()) {
-            self.done.asked += 1;
-            self.waiting.insert(id, ask);
+    pub fn ask(&mut self, now: Micros, ask: Ask) -> Option<RequestId> {
+        let id = self.session.submit(now / 1_000, &ask.request()).ok()?;
+        self.done.asked += 1;
+        self.waiting.insert(id, ask);
+        Some(id)
+    }
+
+    /// The contender goes on.
+    fn contend(&mut self, now: Micros, referee: &mut Referee) -> Verdict {
+        if self.session.has_ended() {
+            return Ok(());
         }
+        let Some(mut contending) = self.contending.take() else { return Ok(()) };
+        let verdict = contending.work(now, self.quiet, referee, |ask| self.ask(now, ask));
+        self.contending = Some(contending);
+        verdict
     }
 
     /// One look at everything; returns when the next is due.
@@ -159,6 +183,7 @@ impl Client {
         }
         self.session.tick(now / 1_000);
         self.work(now);
+        self.contend(now, referee)?;
         self.carry_out(now, net, referee)?;
         if let Some(wire) = &mut self.wire
             && wire.connected
@@ -169,7 +194,9 @@ impl Client {
         let deadline = self.session.next_deadline_ms().map(|ms| ms * 1_000);
         let asking = (!self.quiet && !self.session.has_ended()).then_some(self.next_ask);
         let reading = self.wire.as_ref().filter(|wire| net.readable(wire.end) > 0).map(|_| now + 100);
-        Ok([deadline, asking, self.reborn_at, reading].into_iter().flatten().min())
+        let contending = self.contending.as_ref().filter(|_| !self.session.has_ended());
+        let contending = contending.and_then(|contending| contending.due(self.quiet));
+        Ok([deadline, asking, self.reborn_at, reading, contending].into_iter().flatten().min())
     }
 
     fn listen(&mut self, now: Micros, net: &mut Net, referee: &mut Referee) -> Verdict {
@@ -253,8 +280,16 @@ impl Client {
                         self.drop_wire(now, net);
                     }
                 }
-                Effect::Reply { id, op, result } => self.answered(id, op, result)?,
+                Effect::Reply { id, op, result } => {
+                    if let Some(contending) = &mut self.contending {
+                        contending.answered(now, id, op, &result);
+                    }
+                    self.answered(id, op, result)?;
+                }
                 Effect::Event(event) => {
+                    if let Some(contending) = &mut self.contending {
+                        contending.event(now, &event.path);
+                    }
                     let spent: &[WatchKind] = match event.kind {
                         EventType::NodeDeleted => &[WatchKind::Data, WatchKind::Exist, WatchKind::Child],
                         EventType::NodeChildrenChanged => &[WatchKind::Child],

@@ -10,6 +10,7 @@ mod access;
 pub mod checks;
 mod clients;
 mod clock;
+mod contenders;
 mod faults;
 mod frames;
 mod heap;

@@ -38,6 +38,9 @@ struct Args {
     /// Break this rule on purpose (docs/simulation.md lists them).
     #[arg(long)]
     mutant: Option<String>,
+    /// Let each client contend for a lock, too, with the recipes' own state machine.
+    #[arg(long)]
+    contend: bool,
     /// Run every mutant with its seed, each in a process of its own; fails if a check misses one.
     #[arg(long)]
     mutants: bool,
@@ -156,7 +159,8 @@ impl Work {
 
     fn failed(&self, seed: u64, words: String) {
         println!("seed {seed}: {words}");
-        println!("hint: ostler-sim --servers {} --seed {seed} --trace shows every event", self.args.servers);
+        let contend = if self.args.contend { " --contend" } else { "" };
+        println!("hint: ostler-sim --servers {}{contend} --seed {seed} --trace shows every event", self.args.servers);
         self.progress().failed.insert(seed, words);
     }
 }
@@ -174,7 +178,8 @@ fn twice(args: &Args, seed: u64) -> Result<(Tally, u64), String> {
 }
 
 fn run(args: &Args, seed: u64) -> Result<(Tally, u64), String> {
-    let settings = Settings::new(seed, args.servers, args.mutant.as_deref());
+    let mut settings = Settings::new(seed, args.servers, args.mutant.as_deref());
+    settings.contended |= args.contend;
     let mut world = World::new(settings, args.trace);
     match world.run() {
         Ok(()) => Ok((world.tally, world.hash())),

@@ -24,6 +24,7 @@ pub const ALL: &[Mutant] = &[
     mutant("fsync-lies", 1, 0, "survival", "the log's sync does nothing"),
     mutant("dir-syncs-lie", 1, 0, "survival", "syncs of directories do nothing"),
     mutant("reply-before-sync", 1, 0, "survival", "writes are applied and answered before they are durable"),
+    mutant("two-holders", 1, 2, "locks", "a lock lets two hold it"),
     mutant("never-restart", 1, 0, "liveness", "a server that died stays down"),
     mutant("lose-an-event", 1, 0, "watches", "a server loses one of its watch events"),
     mutant("old-read", 1, 0, "reads", "a server answers one read with another node's data"),

@@ -20,6 +20,7 @@ pub struct Tally {
     pub expired: u64,
     pub connections: u64,
     pub watch_events: u64,
+    pub lock_turns: u64,
 }
 
 impl Tally {
@@ -39,19 +40,21 @@ impl Tally {
         self.expired += other.expired;
         self.connections += other.connections;
         self.watch_events += other.watch_events;
+        self.lock_turns += other.lock_turns;
     }
 
     /// One line.
     pub fn line(&self, real_s: f64) -> String {
         let virtual_s = self.virtual_us as f64 / 1e6;
         format!(
-            "{} seeds: {} requests, {} answered, {} transactions, {} watch events; {} faults, {} deaths, {} starts, \
+            "{} seeds: {} requests, {} answered, {} transactions, {} watch events, {} turns at a lock; {} faults, {} deaths, {} starts, \
              {} snapshots; {} sessions ({} expired), {} connections; {:.0} s simulated in {real_s:.1} s, {:.0} x real time",
             self.seeds,
             self.asked,
             self.answered,
             self.txns,
             self.watch_events,
+            self.lock_turns,
             self.faults,
             self.deaths,
             self.boots,

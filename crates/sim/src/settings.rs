@@ -36,6 +36,8 @@ pub struct Settings {
     pub quirks: ostler_zab::Quirks,
     /// At least this many faults.
     pub faults: usize,
+    /// Each client contends for a lock, too.
+    pub contended: bool,
     /// A rule broken on purpose (docs/simulation.md).
     pub mutant: Option<String>,
     #[cfg(feature = "mutants")]
@@ -76,6 +78,7 @@ impl Settings {
             counter_max: dice.pick(&[u32::MAX - 1, u32::MAX - 1, 200]),
             quirks: crate::mutants::quirks(mutant),
             faults: dice.between(20, 40) as usize,
+            contended: mutant == Some("two-holders"),
             mutant: mutant.map(str::to_owned),
             #[cfg(feature = "mutants")]
             node_mutant: mutant.and_then(crate::mutants::of_node),

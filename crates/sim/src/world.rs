@@ -170,6 +170,7 @@ impl World {
 
     fn finish_tally(&mut self) {
         self.tally.virtual_us = self.heap.now();
+        self.tally.lock_turns = self.referee.locks.turns;
         self.tally.txns = self.referee.entries.len() as u64;
         self.tally.boots = self.servers.iter().map(|server| server.boots).sum();
         self.tally.snapshots = self.servers.iter().map(|server| server.snapshots).sum();

@@ -6,6 +6,7 @@ pub mod ensemble;
 pub mod expiry;
 pub mod fifo;
 pub mod liveness;
+pub mod locks;
 pub mod order;
 pub mod reads;
 pub mod realtime;
@@ -94,6 +95,8 @@ pub struct Referee {
     pub acknowledged_count: u64,
     /// What the members of an ensemble did.
     pub members: ensemble::Members,
+    /// Who holds the lock that recipes' contenders want.
+    pub locks: locks::Locks,
     /// When bytes of a session last reached the machine of the server that holds it.
     pub heard: BTreeMap<SessionId, Micros>,
 }
@@ -112,6 +115,7 @@ impl Referee {
             acknowledged: BTreeMap::new(),
             acknowledged_count: 0,
             members: ensemble::Members::new(servers),
+            locks: locks::Locks::default(),
             heard: BTreeMap::new(),
         }
     }
