@@ -147,3 +147,27 @@ async fn a_deleted_node_comes_again_at_any_step() {
     while !matches!(soon(node.next()).await.unwrap(), Presence::Ended(Error::SessionExpired)) {}
     assert_eq!(soon(node.next()).await, None);
 }
+
+#[tokio::test]
+async fn nobody_is_out_of_a_double_barrier_before_all_are() {
+    let server = TestServer::start();
+    let client = connect(&server).await;
+    let barrier = DoubleBarrier::new(&client, "/double", 2);
+    let entering = tokio::spawn({
+        let barrier = barrier.clone();
+        async move { barrier.enter().await.unwrap() }
+    });
+    let (first, second) = (soon(barrier.enter()).await.unwrap(), soon(entering).await.unwrap());
+    let leaving = tokio::spawn(async move { first.leave().await });
+    // It waits for the other one, whichever of them is the lower.
+    let waits = || server.word("wchp").lines().any(|line| line.starts_with("/double/") && !line.ends_with("/ready"));
+    soon(async {
+        while !waits() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!leaving.is_finished());
+    soon(second.leave()).await.unwrap();
+    soon(leaving).await.unwrap().unwrap();
+}

@@ -188,6 +188,15 @@ fn a_create_that_came_late_is_found_and_deleted() {
     contender.answer(Outcome::Names(vec!["_c_me-lock-0000000002".into(), "_c_me-lock-0000000001".into()]));
     assert_eq!(contender.path(), Some("/l/_c_me-lock-0000000001"));
     assert_eq!(contender.step(), Step::Delete("/l/_c_me-lock-0000000002".into()));
+    // Who leaves just then takes both away.
+    contender.leave();
+    assert_eq!(contender.step(), Step::Delete("/l/_c_me-lock-0000000001".into()));
+    contender.answer(Outcome::Done);
+    assert_eq!(contender.step(), Step::Search);
+    contender.answer(Outcome::Names(vec!["_c_me-lock-0000000002".into()]));
+    assert_eq!(contender.step(), Step::Delete("/l/_c_me-lock-0000000002".into()));
+    contender.answer(Outcome::Done);
+    assert_eq!(contender.step(), Step::Gone);
 }
 
 #[test]

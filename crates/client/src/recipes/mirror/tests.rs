@@ -56,7 +56,10 @@ fn follow(held: &mut BTreeMap<String, Arc<Entry>>, changes: Vec<Change>) -> bool
             Change::Created(new) => {
                 assert!(held.insert(new.path.clone(), new).is_none());
             }
-            Change::Changed { new, old } => assert_eq!(held.insert(new.path.clone(), new), Some(old)),
+            Change::Changed { new, old } => {
+                assert_eq!(new.stat.czxid, old.stat.czxid, "another znode of the same path");
+                assert_eq!(held.insert(new.path.clone(), new), Some(old));
+            }
             Change::Deleted(old) => assert_eq!(held.remove(&old.path), Some(old)),
             Change::Loaded => loaded = true,
         }
