@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{PATIENCE, Server, Session, TempDir, ostler, output_of, text, until};
+use common::{PATIENCE, Server, Session, TempDir, ostler, output_of, request, text, until};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -189,6 +189,63 @@ fn what_could_not_be_kept_is_refused_at_the_start() {
     std::fs::remove_file(member.dir.join("zoo.cfg.dynamic.next")).unwrap();
     assert!(!member.exists(".dynamic.100000000"), "nothing was begun");
     member.start().stop();
+}
+
+/// In the order of the leader's checks; each answer is Apache's.
+#[test]
+fn what_is_refused_and_why() {
+    let (own, other) = (ports(), ports());
+    let member = Member::new(own);
+    let server = member.start();
+    let mut session = server.session(30_000);
+    let one = line(own);
+    for (code, members, version) in [
+        (-103, &*one, 5),
+        (-103, &*one, 0),
+        (-8, "server.1=nonsense", -1),
+        (-8, "server.1=127.0.0.1:1:2:observer;3", -1),
+        (-5, "server.x=127.0.0.1:1:2;3", -1),
+        (-13, &*one.replace("server.1", "server.2"), 1 << 32),
+    ] {
+        let mut body = reconfig_body(members);
+        let at = body.len() - 8;
+        body[at..].copy_from_slice(&i64::to_be_bytes(version));
+        assert_eq!(session.call(RECONFIG, &body).err, code, "{members} from {version}");
+    }
+    // The second comes while the first is being written.
+    let both = [request(100, RECONFIG, &reconfig_body(&one)), request(101, RECONFIG, &reconfig_body(&line(other)))];
+    session.stream.write_all(&both.concat()).unwrap();
+    let [first, second] = [(); 2].map(|()| session.receive().unwrap());
+    assert_eq!((first.xid, first.err, second.xid, second.err), (100, 0, 101, -14));
+    assert!(config_node(&mut session).starts_with(&one));
+    server.stop();
+    // Without the setting.
+    let member = Member::new(own);
+    std::fs::write(member.config(), member.read("").replace("reconfigEnabled=true", "reconfigEnabled=false")).unwrap();
+    let server = member.start();
+    let mut session = server.session(30_000);
+    assert_eq!(session.call(RECONFIG, &reconfig_body(&one)).err, -123);
+    assert!(config_node(&mut session).ends_with("version=0") && !member.exists(".bak"));
+    server.stop();
+}
+
+/// Apache lets nobody but the super user change /zookeeper/config, unless `skipACL=yes`.
+#[test]
+fn who_may_change_the_ensemble() {
+    let own = ports();
+    let member = Member::new(own);
+    let digest = "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+    std::fs::write(member.config(), member.read("").replace("skipACL=yes", digest)).unwrap();
+    let server = member.start();
+    let mut session = server.session(30_000);
+    assert_eq!(session.call(RECONFIG, &reconfig_body(&line(own))).err, -102);
+    let mut auth = 0_i32.to_be_bytes().to_vec();
+    text(&mut auth, "digest");
+    text(&mut auth, "super:test");
+    session.stream.write_all(&request(-4, 100, &auth)).unwrap();
+    assert_eq!(session.receive().unwrap().err, 0);
+    assert_eq!(session.call(RECONFIG, &reconfig_body(&line(own))).err, 0);
+    server.stop();
 }
 
 /// `ostler cluster start` writes zoo.cfg, but not over what a reconfiguration left there.
