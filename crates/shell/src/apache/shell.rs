@@ -132,7 +132,12 @@ impl Shell {
             Ok(Next::Redo(_)) => {
                 self.fail(&Refusal::Err("Command index out of range".into()), words);
             }
-            Ok(_) => self.code = 0,
+            Ok(next) => {
+                self.code = 0;
+                if next == Next::Quit {
+                    self.context.close().await;
+                }
+            }
             Err(refusal) => {
                 self.fail(&refusal, words);
             }
