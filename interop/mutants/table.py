@@ -170,6 +170,10 @@ MUTANTS = [
            (NODE + "member/effects.rs", "parts.replica.take_touches().into_iter();", "parts.replica.take_touches().into_iter().take(0);")),
     Mutant("trunc-keeps", "a learner that is told to cut its log keeps the first transaction behind the point", "quorum",
            (ZAB + "learner/sync.rs", "if state.settings.quirks.truncate_one_less && zxid >= state.window.base() {", "if zxid >= state.window.base() {")),
+    Mutant("config-unsaved", "changes of the ensemble are acknowledged, but not written down", "cli:reconfiguration",
+           (SERVER + "peers/disk.rs", "            files.save(ensemble, *committed)?;", "            let _ = (files, ensemble, committed);")),
+    Mutant("ports-stay", "a reconfiguration does not move the ports between servers", "cli:reconfiguration",
+           (SERVER + "peers/mod.rs", "if self.home.moved(&ensemble) {", "if self.home.moved(&ensemble) && parts.now.mono_ms == u64::MAX {")),
     # --- the rim -----------------------------------------------------------------------------------------------------
     Mutant("whitelist", "every four-letter word is answered", "cli:words",
            (SERVER + "words/mod.rs", "self.whitelist.all || self.whitelist.words.iter()", "!word.is_empty() || self.whitelist.words.iter()")),

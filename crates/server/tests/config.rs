@@ -481,7 +481,6 @@ fn the_servers_of_a_dynamic_file() {
         ("server.1=h1:1:2\nserver.2=h2:3:4\nversion=5", "", "dynamic file shouldn't have version inside"),
         ("server.1=h1:1:2\nserver.2=h2:3:4\ntickTime=5", "", "tickTime"),
         ("server.1=h1:1:2\nserver.2=h2:3", "", "does not have the form"),
-        ("server.1=h1:1:2\nserver.3=h2:3:4", "", "My id 2 not in the peer list"),
         ("server.2=h1:1:2:observer", "", "Observers w/o participants is an invalid configuration"),
         (servers, "server.2=h2:3:4", "parameter: server.2 must be in a separate dynamic config file"),
         (servers, "group.1=1:2:4", "parameter: group.1 must be in a separate dynamic config file"),
@@ -491,6 +490,10 @@ fn the_servers_of_a_dynamic_file() {
         assert!(error.what.contains(message), "{text:?} {more:?}: {error}");
         assert!(error.exit_code == 2 && !error.hint.is_empty() && !error.place.is_empty(), "{error}");
     }
+    // As after its removal; with Apache's exit code.
+    let error = load("zoo.cfg.dynamic.1", "server.1=h1:1:2\nserver.3=h2:3:4", "").unwrap_err();
+    assert!(error.what == "My id 2 not in the peer list" && error.exit_code == 1, "{error}");
+    assert!(error.hint.contains("took this server out"), "{error}");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

@@ -2,7 +2,7 @@
 //! limits (operations.md section 2.2, ensemble.md section 22).
 
 use super::values::Values;
-use super::{ConfigError, Notice, Origin};
+use super::{ConfigError, EXIT_FAILURE, Notice, Origin};
 use ostler_model::{Ensemble, ServerId};
 use std::path::{Path, PathBuf};
 
@@ -63,11 +63,15 @@ impl EnsembleConfig {
         check_members(values, &members)?;
         let me = my_id(data_dir)?;
         if members.member(me).is_none() {
-            return Err(ConfigError::at(
-                data_dir.join("myid").display().to_string(),
-                format!("My id {} not in the peer list", me.0),
-                "write the number of this host's server.N line into the file, or add such a line",
-            ));
+            let hint = if values.has("dynamicConfigFile") {
+                "if a reconfiguration took this server out: to let it join again, name it and the present members in zoo.cfg \
+                 instead of dynamicConfigFile, start it, and ask them to take it in (reconfig -add)"
+            } else {
+                "write the number of this host's server.N line into the file, or add such a line"
+            };
+            let place = data_dir.join("myid").display().to_string();
+            let what = format!("My id {} not in the peer list", me.0);
+            return Err(ConfigError { exit_code: EXIT_FAILURE, ..ConfigError::at(place, what, hint) });
         }
         let limit = |key: &str| {
             let ticks = values.int(key, 0)?;
