@@ -107,7 +107,9 @@ def twins_acls(at):
     twins(at, ["getAcl", "getAcl @/none", "getAcl -s @", "setAcl", "setAcl @", "create @/a", "create @/a/b", "setAcl @/a/b world:anyone:r", "getAcl @/a/b",
                "setAcl @/a/b world:anyone:cdrwa", "setAcl -s -v 1 @/a/b world:anyone:r", "setAcl @/a bad", "setAcl @/a foo:bar:r", "setAcl @/none world:anyone:r",
                "setAcl -v 7 @/a world:anyone:r", "setAcl -s @/a world:anyone:cdrwa,ip:10.0.0.0/8:r", "getAcl @/a", "create @/c", "create @/c/d",
-               "setAcl -R @/c world:anyone:cdra", "getAcl @/c/d", "setAcl -R @/none world:anyone:r"])
+               "setAcl -R @/c world:anyone:cdra", "getAcl @/c/d", "setAcl -R @/none world:anyone:r",
+               "create @/z", "create @/z/a", "setAcl @/z/a world:anyone:r", "setAcl -R @/z world:anyone:cdrwa", "getAcl @/z", "setAcl -R @/z bad", "getAcl @/z",
+               "setAcl -R -s @/c world:anyone:cdrwa", "getAcl @/c/d"])
 
 
 @check

@@ -99,15 +99,28 @@ impl SetAcl {
             match call.await {
                 Ok(stat) => self.show(&path, &stat, out)?,
                 Err(Error::Server { err, .. }) if err == ErrorCode::NoNode.code() && path != self.path => (),
+                Err(error) if out.mode() == Mode::Apache && error.code().is_some() => {
+                    self.pass_over(&path, &error, out)?
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
+    /// Apache goes on with the next znode, and says why on stdout without an end of the line.
+    fn pass_over(&self, path: &str, error: &Error, out: &Output) -> Result<(), CommandError> {
+        let name = error.code().map_or("", ErrorCode::name);
+        // An empty list is refused before anybody thinks of a path.
+        let place = if self.acl.0.is_empty() { String::new() } else { format!(" for {path}") };
+        out.bytes(format!("KeeperErrorCode = {name}{place}").as_bytes())
+    }
+
     fn show(&self, path: &str, stat: &Stat, out: &Output) -> Result<(), CommandError> {
         match out.mode() {
             Mode::Json => out.json(&json!({ "path": path, "stat": show::stat::object(stat) })),
+            // Apache leaves it out for many.
+            Mode::Apache if self.recursive => Ok(()),
             _ if self.stat => out.line(show::stat::lines(stat, out)),
             Mode::People => {
                 out.note(format!("{path}: ACL version {}", stat.aversion));
