@@ -100,7 +100,7 @@ impl SetAcl {
                 Ok(stat) => self.show(&path, &stat, out)?,
                 Err(Error::Server { err, .. }) if err == ErrorCode::NoNode.code() && path != self.path => (),
                 Err(error) if out.mode() == Mode::Apache && error.code().is_some() => {
-                    self.pass_over(&path, &error, out)?
+                    self.pass_over(&path, &error, out)?;
                 }
                 Err(error) => return Err(error.into()),
             }
