@@ -655,12 +655,22 @@ static void resumed_session(void) {
 }
 
 static void expired_session(void) {
-    struct client c;
-    clientid_t id = {0x123456789, "wrong password"};
-    open_client(&c, &id, 5000);
-    wait_until(&c.events, &c.events.expired, 1, __LINE__, "told that the session expired");
-    THAT(is_unrecoverable(c.zh) == ZINVALIDSTATE);
-    zookeeper_close(c.zh);
+    struct client c, *owner = connected();
+    struct Stat s;
+    /* A session that never was, and one that lives, under a wrong password. */
+    clientid_t ids[] = {{0x123456789, "wrong password"}, {zoo_client_id(owner->zh)->client_id, "wrong password"}};
+    int before = owner->events.connected;
+    for (int i = 0; i < 2; i++) {
+        open_client(&c, &ids[i], 5000);
+        wait_until(&c.events, &c.events.expired, 1, __LINE__, "told that the session expired");
+        THAT(is_unrecoverable(c.zh) == ZINVALIDSTATE);
+        zookeeper_close(c.zh);
+    }
+    /* The attempt costs the owner its connection, with Apache too, but not its session. */
+    wait_until(&owner->events, &owner->events.connected, before + 1, __LINE__, "the owner connected again");
+    OK(zoo_exists(owner->zh, owner->root, 0, &s));
+    THAT(zoo_client_id(owner->zh)->client_id == ids[1].client_id);
+    OK(zookeeper_close(owner->zh));
 }
 
 static void changed_servers(void) {

@@ -110,7 +110,8 @@ MUTANTS = [
             "match self.sessions.get(session).and_then(|state| state.conn).filter(|_| now.mono_ms == 0) {"),
            (SERVER + "turn.rs", "            if gap {\n", "            if gap && events.is_empty() {\n"),
            (SERVER + "turn.rs", "            if stopping_until.is_none() {\n                self.read(", "            if stopping_until.is_none() && !gap {\n                self.read(")),
-    Mutant("password", "any password resumes a session", "java c go kazoo rust wire cli:durability",
+    # (The Go and Rust clients cannot be given another password.)
+    Mutant("password", "any password resumes a session", "java c kazoo wire cli:durability",
            (NODE + "shard/handshake.rs", "let password_ok = request.password == session_password(session);",
             "let password_ok = request.password.len() <= 16 || request.password == session_password(session);")),
     Mutant("timeouts", "session time-outs are not clamped", "java c wire differential",

@@ -321,6 +321,14 @@ def resume_with_client_id(at):
         second.stop()
         equal(None, c.exists(p + "/e"))
         first.stop()
+        # The attempt costs the owner its connection, with Apache too, but not its session.
+        owner = c.client_id[0]
+        stranger = KazooClient(at, timeout=10, client_id=(owner, b"x" * 16))
+        stranger.start(60)
+        that(stranger.client_id[0] != owner, "a wrong password resumes the session")
+        stranger.stop()
+        that(c.retry(c.exists, p), "the owner goes on")
+        equal(owner, c.client_id[0])
 
 
 @check
