@@ -185,9 +185,9 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if self.is_closed_pipe() => EXIT_DONE,
-            CommandError::Client(aio::Error::Address(_)) | CommandError::Usage(_) | CommandError::Path { .. } => {
-                EXIT_USAGE
-            }
+            CommandError::Client(aio::Error::Address(_) | aio::Error::Tls { .. })
+            | CommandError::Usage(_)
+            | CommandError::Path { .. } => EXIT_USAGE,
             CommandError::Client(error) if error.code() == Some(ErrorCode::NoNode) => EXIT_NO_NODE,
             CommandError::Client(
                 aio::Error::NotConnected { .. }

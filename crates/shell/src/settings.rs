@@ -3,8 +3,9 @@
 use crate::error::CommandError;
 use crate::output::{Mode, Output, wants_colours};
 use clap::{Args, ValueEnum};
-use ostler_client::aio::{self, Client};
+use ostler_client::aio::{self, Client, Tls};
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to reach the servers, and as whom.
@@ -19,6 +20,18 @@ pub struct Connection {
     /// Prove an identity first: SCHEME:CREDENTIALS, for example digest:user:password. May be repeated.
     #[arg(long, env = "OSTLER_AUTH", value_name = "SCHEME:AUTH", hide_env_values = true, value_parser = identity, help_heading = HEADING)]
     pub auth: Vec<Identity>,
+    /// Encrypt connections and trust servers whose certificates these sign: a PEM file. Their port is the secureClientPort.
+    #[arg(long, env = "OSTLER_TLS_CA", value_name = "FILE", help_heading = HEADING)]
+    pub tls_ca: Option<PathBuf>,
+    /// With --tls-ca: the certificate to show the servers, in PEM.
+    #[arg(long, env = "OSTLER_TLS_CERT", value_name = "FILE", requires_all = ["tls_ca", "tls_key"], help_heading = HEADING)]
+    pub tls_cert: Option<PathBuf>,
+    /// With --tls-cert: its private key, in PEM.
+    #[arg(long, env = "OSTLER_TLS_KEY", value_name = "FILE", requires = "tls_cert", help_heading = HEADING)]
+    pub tls_key: Option<PathBuf>,
+    /// With --tls-ca: the name that the servers' certificates have, instead of their host in --server.
+    #[arg(long, env = "OSTLER_TLS_NAME", value_name = "NAME", requires = "tls_ca", help_heading = HEADING)]
+    pub tls_name: Option<String>,
     /// Take a server without a quorum too: it can only be read.
     #[arg(long, help_heading = HEADING)]
     pub read_only: bool,
@@ -71,6 +84,20 @@ pub enum Color {
 }
 
 impl Connection {
+    /// Usual settings, without TLS and identities.
+    pub fn plain(server: &str) -> Connection {
+        Connection {
+            server: server.into(),
+            timeout: 10_000,
+            auth: Vec::new(),
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_name: None,
+            read_only: false,
+        }
+    }
+
     /// Another connection string, the rest as before.
     pub fn at(&self, server: &str) -> Connection {
         Connection { server: server.into(), ..self.clone() }
@@ -88,6 +115,13 @@ impl Connection {
             .read_only_allowed(self.read_only);
         for Identity { scheme, auth } in &self.auth {
             builder = builder.auth(scheme, auth.as_bytes());
+        }
+        if let Some(authorities) = &self.tls_ca {
+            let mut tls = Tls::files(authorities, self.tls_cert.as_ref().zip(self.tls_key.as_ref()))?;
+            if let Some(name) = &self.tls_name {
+                tls = tls.server_name(name)?;
+            }
+            builder = builder.tls(tls);
         }
         builder.connect().await.map_err(|error| match error {
             aio::Error::NotConnected { waited, last } => {

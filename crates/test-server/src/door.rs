@@ -101,6 +101,10 @@ impl Door {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn lead_to(&self, port: u16) {
         self.shared.state().target = Some(port);
     }

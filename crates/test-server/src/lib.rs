@@ -2,7 +2,7 @@
 //!
 //! Servers run on threads of the test's process, on free ports, in folders that go with them. Clients reach them through
 //! a [`Door`], so that a test decides what the network does: cut it, shut it, cut at exactly one request or reply.
-//! [`TestServer::expire`] ends a session as if its time were up. [`TestCluster`] is an ensemble of three with a leader to
+//! [`TestServer::expire`] ends a session as if its time were up; [`TestServer::new_door`] is for one client that is cut off alone. [`TestCluster`] is an ensemble of three with a leader to
 //! lose. What cannot start panics with the reason: these are for tests.
 //!
 //! ```
@@ -56,6 +56,25 @@ impl TestServer {
     /// The network between clients and this server.
     pub fn door(&self) -> &Door {
         &self.member.door
+    }
+
+    /// A door of its own for one client, so that a test cuts off that client and no other. It stands before [`TestServer::door`],
+    /// whose cuts it feels too, and stays good over restarts.
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    /// let server = ostler_test::TestServer::start();
+    /// let (mine, theirs) = (server.new_door(), server.new_door());
+    /// mine.shut();
+    /// assert_ne!(mine.address(), theirs.address());
+    /// assert!(TcpStream::connect(theirs.address()).is_ok());
+    /// mine.open();
+    /// ```
+    ///
+    /// # Panics
+    /// No port is free.
+    pub fn new_door(&self) -> Door {
+        Door::to(self.door().port())
     }
 
     /// Ends a session now, as if its time were up. Its client learns of it when it reconnects, which is at once: its

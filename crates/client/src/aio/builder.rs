@@ -6,6 +6,7 @@ use crate::aio::driver::Driver;
 use crate::aio::error::Error;
 use crate::aio::shared::Shared;
 use crate::aio::states::States;
+use crate::aio::tls::Tls;
 use crate::effect::{Config, SessionState};
 use crate::session::Session;
 use std::hash::{BuildHasher, RandomState};
@@ -44,6 +45,7 @@ pub struct Builder {
     request_bytes_max: usize,
     reply_bytes_max: usize,
     auths: Vec<(String, Vec<u8>)>,
+    tls: Option<Tls>,
 }
 
 impl Builder {
@@ -59,6 +61,7 @@ impl Builder {
             request_bytes_max: REQUEST_BYTES_MAX,
             reply_bytes_max: 256 << 20,
             auths: Vec::new(),
+            tls: None,
         }
     }
 
@@ -107,6 +110,12 @@ impl Builder {
         self
     }
 
+    /// Encrypts every connection, and lets the servers prove who they are. Their port is then the `secureClientPort`.
+    pub fn tls(mut self, tls: Tls) -> Builder {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Opens the session and waits until a server holds it. The task behind it runs on the present tokio runtime.
     ///
     /// # Errors
@@ -120,7 +129,7 @@ impl Builder {
         let started = Instant::now();
         let (session, shared) = (self.session(&hosts), Arc::new(Shared::new(chroot)));
         let states = States::new(shared.listen());
-        tokio::spawn(Driver::new(session, started, hosts, Arc::clone(&shared)).run());
+        tokio::spawn(Driver::new(session, started, hosts, self.tls, Arc::clone(&shared)).run());
         // From here on dropping the handle ends the task, also when this future is dropped.
         let client = Client::new(shared, self.request_bytes_max);
         let mut last = String::from("no attempt was finished");

@@ -5,6 +5,7 @@ use crate::aio::error::Error;
 use crate::aio::listeners::Listeners;
 use crate::aio::shared::{Item, Shared};
 use crate::aio::socket::{Happening, Probe, Socket};
+use crate::aio::tls::Tls;
 use crate::aio::waiting::Waiting;
 use crate::aio::watcher::Kind;
 use crate::calls::Answer;
@@ -27,6 +28,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 pub(crate) struct Driver {
     session: Session,
     hosts: Vec<Host>,
+    tls: Option<Tls>,
     shared: Arc<Shared>,
     started: Instant,
     socket: Socket,
@@ -41,10 +43,11 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// `session` was made at `started` (its time 0).
-    pub fn new(session: Session, started: Instant, hosts: Vec<Host>, shared: Arc<Shared>) -> Driver {
+    pub fn new(session: Session, started: Instant, hosts: Vec<Host>, tls: Option<Tls>, shared: Arc<Shared>) -> Driver {
         Driver {
             session,
             hosts,
+            tls,
             shared,
             started,
             socket: Socket::default(),
@@ -147,10 +150,12 @@ impl Driver {
     fn effects(&mut self) {
         while let Some(effect) = self.session.take_effect() {
             match effect {
-                Effect::Connect { link, server } => self.socket.dial(link, self.hosts[server].clone()),
+                Effect::Connect { link, server } => {
+                    self.socket.dial(link, self.hosts[server].clone(), self.tls.clone());
+                }
                 Effect::Send { link, bytes } => self.socket.send(link, bytes),
                 Effect::Disconnect { link } => self.socket.close(link),
-                Effect::Probe { server } => self.probe.begin(server, self.hosts[server].clone()),
+                Effect::Probe { server } => self.probe.begin(server, self.hosts[server].clone(), self.tls.clone()),
                 Effect::Reply { id, op, result } => self.reply(id, op, result),
                 Effect::Event(event) => {
                     let chroot = &self.shared.chroot;

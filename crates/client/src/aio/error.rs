@@ -13,6 +13,16 @@ pub enum Error {
     /// The connection string is wrong.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Certificates, keys or names for TLS that cannot be used.
+    #[error(
+        "TLS: {what}: {why}\nhint: certificates and keys are PEM: -----BEGIN CERTIFICATE-----, -----BEGIN PRIVATE KEY-----"
+    )]
+    Tls {
+        /// What, with its file.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No server took the session in time.
     #[error("{}", texts::not_connected(*.waited, .last))]
     NotConnected {
@@ -119,6 +129,7 @@ impl Error {
                 matches!(self.code(), Some(ErrorCode::RequestTimeout | ErrorCode::OperationTimeout))
             }
             Error::Address(_)
+            | Error::Tls { .. }
             | Error::NotConnected { .. }
             | Error::SessionExpired
             | Error::ReadOnly

@@ -47,6 +47,7 @@ mod retry;
 mod shared;
 mod socket;
 mod states;
+mod tls;
 mod waiting;
 mod watcher;
 
@@ -61,4 +62,5 @@ pub use multi::{Multi, MultiRead, MultiResult, ReadResult};
 pub use ostler_model::{Acl, AuthId, ErrorCode, EventType, SessionId, Stat, Zxid, perms};
 pub use retry::Retry;
 pub use states::States;
+pub use tls::Tls;
 pub use watcher::{NOTICES_MAX, Notice, WatchOnce, Watcher};

@@ -1,15 +1,16 @@
 //! The one connection of the driver: dialled, open, or none.
 
 use crate::address::Host;
+use crate::aio::tls::Tls;
 use crate::effect::LinkId;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 /// A server that does not say by then what it is, is not asked any longer.
@@ -28,7 +29,14 @@ pub(crate) enum Happening {
     Probed(usize, bool),
 }
 
-type Dial = Pin<Box<dyn Future<Output = Result<TcpStream, String>> + Send>>;
+type Dial = Pin<Box<dyn Future<Output = Result<Stream, String>> + Send>>;
+
+/// A connection, encrypted or not.
+pub(crate) trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Both for S {}
+
+type Stream = Box<dyn Both>;
 
 #[derive(Default)]
 pub(crate) enum Socket {
@@ -40,11 +48,12 @@ pub(crate) enum Socket {
 
 pub(crate) struct Open {
     link: LinkId,
-    read: OwnedReadHalf,
-    write: OwnedWriteHalf,
+    stream: Stream,
     output: Vec<u8>,
     /// Bytes of `output` that are written.
     written: usize,
+    /// What was written may still be on this side: TLS makes records of it.
+    is_flushed: bool,
 }
 
 impl fmt::Debug for Socket {
@@ -59,8 +68,8 @@ impl fmt::Debug for Socket {
 
 impl Socket {
     /// Begins to connect, with names resolved anew.
-    pub fn dial(&mut self, link: LinkId, host: Host) {
-        *self = Socket::Dialling(link, Box::pin(connect(host)));
+    pub fn dial(&mut self, link: LinkId, host: Host, tls: Option<Tls>) {
+        *self = Socket::Dialling(link, Box::pin(connect(host, tls)));
     }
 
     pub fn send(&mut self, to: LinkId, mut bytes: Vec<u8>) {
@@ -97,8 +106,7 @@ impl Socket {
                 let link = *link;
                 match dial.as_mut().await {
                     Ok(stream) => {
-                        let (read, write) = stream.into_split();
-                        *self = Socket::Open(Open { link, read, write, output: Vec::new(), written: 0 });
+                        *self = Socket::Open(Open { link, stream, output: Vec::new(), written: 0, is_flushed: true });
                         Happening::Connected(link)
                     }
                     Err(why) => self.lost(link, Some(why)),
@@ -126,15 +134,27 @@ impl Open {
     /// Reads (`Some`) or writes (`None`), whatever can be done first: a server that waits for this side to read must not
     /// keep it from reading.
     async fn exchange(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let Open { read, write, output, written, .. } = self;
-        let has_output = *written < output.len();
-        tokio::select! {
-            bytes = read.read(buffer) => bytes.map(Some),
-            bytes = write.write(&output[*written..]), if has_output => {
-                *written += bytes?;
-                Ok(None)
-            }
+        std::future::poll_fn(|context| self.poll_exchange(context, buffer)).await
+    }
+
+    fn poll_exchange(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Option<usize>>> {
+        let Open { stream, output, written, is_flushed, .. } = self;
+        let mut read = ReadBuf::new(buffer);
+        if let Poll::Ready(result) = Pin::new(&mut *stream).poll_read(context, &mut read) {
+            return Poll::Ready(result.map(|()| Some(read.filled().len())));
         }
+        if *written < output.len()
+            && let Poll::Ready(bytes) = Pin::new(&mut *stream).poll_write(context, &output[*written..])
+        {
+            *written += bytes?;
+            *is_flushed = false;
+            return Poll::Ready(Ok(None));
+        }
+        if !*is_flushed && let Poll::Ready(result) = Pin::new(&mut *stream).poll_flush(context) {
+            result?;
+            *is_flushed = true;
+        }
+        Poll::Pending
     }
 }
 
@@ -151,8 +171,8 @@ impl fmt::Debug for Probe {
 }
 
 impl Probe {
-    pub fn begin(&mut self, server: usize, host: Host) {
-        self.0 = Some((server, Box::pin(can_write(host))));
+    pub fn begin(&mut self, server: usize, host: Host, tls: Option<Tls>) {
+        self.0 = Some((server, Box::pin(can_write(host, tls))));
     }
 
     /// Waits for the answer. Safe to drop before: nothing is lost.
@@ -164,10 +184,11 @@ impl Probe {
     }
 }
 
-async fn can_write(host: Host) -> bool {
+async fn can_write(host: Host, tls: Option<Tls>) -> bool {
     let ask = async {
-        let mut stream = connect(host).await.ok()?;
+        let mut stream = connect(host, tls).await.ok()?;
         stream.write_all(b"isro").await.ok()?;
+        stream.flush().await.ok()?;
         let mut answer = [0; 2];
         stream.read_exact(&mut answer).await.ok()?;
         Some(&answer == b"rw")
@@ -175,8 +196,19 @@ async fn can_write(host: Host) -> bool {
     timeout(PROBE_TIME_MAX, ask).await.ok().flatten().unwrap_or(false)
 }
 
+/// Connects and, if it is wanted, makes it a TLS connection.
+async fn connect(host: Host, tls: Option<Tls>) -> Result<Stream, String> {
+    let Host { name, port } = host.clone();
+    let stream = connect_tcp(host).await?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    match tls.connect(&name, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(why) => Err(format!("{name}:{port}: {why}")),
+    }
+}
+
 /// Resolves the name and tries its addresses, beginning anywhere, so that clients of one name spread over its servers.
-async fn connect(host: Host) -> Result<TcpStream, String> {
+async fn connect_tcp(host: Host) -> Result<TcpStream, String> {
     let Host { name, port } = host;
     let failed = |error: io::Error| format!("cannot connect to {name}:{port}: {error}");
     let mut addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), port)).await.map_err(failed)?.collect();

@@ -17,8 +17,7 @@ pub struct Invocation {
 impl Invocation {
     /// Reads arguments. Options that Apache does not know are left out, as it does.
     pub fn parse(arguments: &[String], out: &Output) -> Invocation {
-        let mut connection =
-            Connection { server: "localhost:2181".into(), timeout: 30_000, auth: Vec::new(), read_only: false };
+        let mut connection = Connection { timeout: 30_000, ..Connection::plain("localhost:2181") };
         let mut wait_for_connection = false;
         let mut arguments = arguments.iter();
         let mut words = Vec::new();
