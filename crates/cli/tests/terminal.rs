@@ -80,6 +80,11 @@ impl Terminal {
         }
     }
 
+    /// Waits for the next prompt. What is typed before it goes through the terminal's own line, where Ctrl-D means something else.
+    fn prompt(&mut self) {
+        self.find(")> ");
+    }
+
     /// A line, and what it brings.
     fn line(&mut self, line: &str, answer: &str) {
         self.press(&format!("{line}\r"));
@@ -115,17 +120,21 @@ fn commands_and_paths_are_completed() {
     terminal.find("getAllChildrenNumber ");
     terminal.press("/\r");
     terminal.find("5\r\n");
+    terminal.prompt();
     terminal.press("ls /conf\t");
     terminal.find("/configuration");
     terminal.press("\r");
     terminal.find("of app\r\n");
+    terminal.prompt();
     // A blank in a name is kept together.
     terminal.press("get /configuration/o\t\r");
     terminal.find("the value\r\n");
+    terminal.prompt();
     terminal.press("create --eph\t");
     terminal.find("--ephemeral ");
     terminal.press("/here\r");
     terminal.find("/here\r\n");
+    terminal.prompt();
     terminal.press("\x04");
     assert_eq!(terminal.ended(), 0);
     // The session was closed and took its ephemeral along.
@@ -139,9 +148,13 @@ fn lines_are_kept_for_the_next_time() {
     let mut terminal = Terminal::open(&server, &home, false);
     terminal.find("(connected)> ");
     terminal.line("create /kept here", "/kept\r\n");
+    terminal.prompt();
     terminal.line("get /kept", "here\r\n");
+    terminal.prompt();
     terminal.line("history", "1 - get /kept\r\n");
+    terminal.prompt();
     terminal.line("redo 1", "here\r\n");
+    terminal.prompt();
     terminal.line("quit", "");
     assert_eq!(terminal.ended(), 0);
     let mut terminal = Terminal::open(&server, &home, false);
@@ -149,6 +162,7 @@ fn lines_are_kept_for_the_next_time() {
     // Up three times: quit, redo 1, history, then get.
     terminal.press("\x1b[A\x1b[A\x1b[A\x1b[A\r");
     terminal.find("here\r\n");
+    terminal.prompt();
     terminal.press("\x04");
     assert_eq!(terminal.ended(), 0);
     assert!(std::fs::read_to_string(home.join(".ostler_history")).unwrap().contains("create /kept here"));
@@ -170,6 +184,7 @@ fn events_come_above_the_prompt() {
     terminal.find("get /wat");
     terminal.press("ched\r");
     terminal.find("two\r\n");
+    terminal.prompt();
     terminal.press("\x04");
     assert_eq!(terminal.ended(), 0);
 }
@@ -192,6 +207,7 @@ fn the_prompt_tells_what_the_connection_does() {
     terminal.line("close", "session closed");
     terminal.find("(closed)> ");
     terminal.line("ls", "hint: `connect`");
+    terminal.prompt();
     terminal.line("connect", "(connected)> ");
     terminal.press("\x04");
     assert_eq!(terminal.ended(), 0);
@@ -208,11 +224,16 @@ fn what_cannot_be_undone_is_asked_for_and_lines_can_be_given_up() {
     terminal.find("(connected)> ");
     terminal.line("deleteall /old", "delete /old and the znode below it? [y/N] ");
     terminal.line("n", "nothing was deleted");
+    terminal.prompt();
     terminal.line("deleteall /old", "delete /old and the znode below it? [y/N] ");
     terminal.line("y", "deleted 2 znodes");
+    terminal.prompt();
     terminal.line("help deleteall", "Do not ask");
+    terminal.prompt();
     terminal.line("nonsense", "unrecognized subcommand");
+    terminal.prompt();
     terminal.line("ls /old", "no such znode");
+    terminal.prompt();
     // The exit code is that of the last line.
     terminal.press("\x04");
     assert_eq!(terminal.ended(), 4);
