@@ -80,8 +80,8 @@ pub struct Member {
     dirty: Vec<LinkId>,
     /// Records of proposals that zab has not appended yet: decoded once, when they arrived.
     decoded: VecDeque<TxnRecord>,
-    /// Learners that wait for the answer to a sync, by their barrier.
-    barriers: BTreeMap<u64, LinkId>,
+    /// Who waits for the answer to a sync, by its barrier: a learner, or a client of this server.
+    barriers: BTreeMap<u64, Option<LinkId>>,
     next_barrier: u64,
     /// What zab knows to be applied.
     applied: Zxid,
@@ -503,11 +503,12 @@ impl Member {
         let mut effects = Vec::new();
         loop {
             for outbound in parts.replica.take_outbound() {
-                self.events.push_back(match outbound {
+                let event = match outbound {
                     Outbound::Ended { link, session } => {
                         self.send(link, |out| ToLearner::Revalidate { session, valid: false }.encode(out));
                         continue;
                     }
+                    Outbound::Barrier => self.barrier(None),
                     Outbound::Propose { zxid, record, reconfig } => {
                         Event::Propose { zxid, payload: record.into(), reconfig }
                     }
@@ -515,7 +516,8 @@ impl Member {
                     Outbound::Revalidate { session, timeout_ms } => {
                         Event::ToLeader { bytes: quorum::revalidate(session, timeout_ms) }
                     }
-                });
+                };
+                self.events.push_back(event);
             }
             if parts.tree.zxid() != self.applied {
                 self.applied = parts.tree.zxid();

@@ -115,7 +115,7 @@ pub enum Effect {
         /// The last transaction to be contained.
         upto: Zxid,
     },
-    /// Everything that was proposed before this barrier is committed. Comes behind the [`Effect::Send`]s of those
+    /// Everything that was proposed before this barrier is committed, and a quorum was heard since (DEV-18). Comes behind the [`Effect::Send`]s of those
     /// commits, so that an answer sent now stands behind them on every link.
     Reached {
         /// The question.

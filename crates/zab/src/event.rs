@@ -129,7 +129,7 @@ pub enum Event {
         /// The ensemble that a reconfig puts into force.
         reconfig: Option<Box<Ensemble>>,
     },
-    /// Tell me when everything proposed so far is committed ([`Effect::Reached`](crate::Effect::Reached)).
+    /// Tell me when everything proposed so far is committed, and a quorum was heard since ([`Effect::Reached`](crate::Effect::Reached)).
     Barrier {
         /// Names the question.
         token: Barrier,

@@ -32,10 +32,12 @@ impl Member {
                 let touched: Vec<Touch> = heard.map(|(session, timeout_ms)| Touch { session, timeout_ms }).collect();
                 // Several answers rather than one that Apache would find too long; none would mean a dead learner.
                 let answers = touched.len().div_ceil(limits::PING_TOUCHES_MAX).max(1);
+                // The leader counts the last part only (zab's `fresh.rs`).
+                let zxid = |part| if part + 1 == answers { zxid } else { Zxid(-1) };
                 for part in 0..answers {
                     let rest = &touched[(part * limits::PING_TOUCHES_MAX)..];
                     let touched = rest[..rest.len().min(limits::PING_TOUCHES_MAX)].to_vec();
-                    self.send(link, |out| ToLeader::Ping { zxid, touched }.encode(out));
+                    self.send(link, |out| ToLeader::Ping { zxid: zxid(part), touched }.encode(out));
                 }
             }
             Effect::Disk { generation, op } => {
@@ -59,11 +61,11 @@ impl Member {
             Effect::Commit { upto } => self.commit(parts, upto),
             Effect::Forget { after } => parts.replica.forget(after),
             Effect::Reload { generation, upto } => self.orders.push(Order::Reload { generation, upto }),
-            Effect::Reached { token } => {
-                if let Some(link) = self.barriers.remove(&token.0) {
-                    self.send(link, |out| ToLearner::Sync.encode(out));
-                }
-            }
+            Effect::Reached { token } => match self.barriers.remove(&token.0) {
+                Some(Some(link)) => self.send(link, |out| ToLearner::Sync.encode(out)),
+                Some(None) => parts.replica.sync_answered(parts.tree, parts.streams),
+                None => {}
+            },
             Effect::Serve { role, epoch } => {
                 self.apply(parts);
                 let text = self.committed.to_string();
@@ -148,6 +150,13 @@ impl Member {
         }
     }
 
+    /// Whoever asks for a sync is told when its turn has come.
+    pub(super) fn barrier(&mut self, asker: Option<LinkId>) -> Event {
+        self.next_barrier += 1;
+        self.barriers.insert(self.next_barrier, asker);
+        Event::Barrier { token: Barrier(self.next_barrier) }
+    }
+
     /// A learner's question or request, in order with everything else on its connection.
     fn deliver(&mut self, parts: &mut Parts<'_>, link: LinkId, bytes: &[u8]) {
         if !parts.replica.is_leader() {
@@ -155,9 +164,8 @@ impl Member {
         }
         match quorum::asked(bytes) {
             Some(Asked::Request(request)) if request.op == OpCode::Sync => {
-                self.next_barrier += 1;
-                self.barriers.insert(self.next_barrier, link);
-                self.events.push_back(Event::Barrier { token: Barrier(self.next_barrier) });
+                let barrier = self.barrier(Some(link));
+                self.events.push_back(barrier);
             }
             Some(Asked::Request(request)) => {
                 parts.replica.learner_request(parts.now, parts.tree, parts.streams, link, request);

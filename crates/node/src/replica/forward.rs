@@ -36,6 +36,8 @@ pub enum Outbound {
         /// The ensemble that it puts into force.
         reconfig: Option<Box<Ensemble>>,
     },
+    /// Leader: a client of this server asks for a sync. Answered by [`Replica::sync_answered`].
+    Barrier,
     /// Leader: tell this learner that the session it asked after has ended.
     Ended {
         /// The learner.
@@ -67,8 +69,8 @@ struct Sent {
 pub(super) struct Forwarding {
     /// In the order sent: the leader answers every one of them with exactly one transaction, in this order.
     writes: VecDeque<Sent>,
-    /// In the order sent: each is answered by one SYNC.
-    syncs: VecDeque<Origin>,
+    /// In the order sent: each is answered by one SYNC, on a leader by its own zab. There with what had been proposed before.
+    syncs: VecDeque<(Origin, Option<Zxid>)>,
     /// Answered syncs that wait until the tree has caught up, ascending.
     due: VecDeque<(Zxid, ConnId)>,
     /// Handshakes that wait for the leader's word.
@@ -114,18 +116,20 @@ impl Replica {
         self.outbound.push(Outbound::Request(forward));
     }
 
-    /// A sync: on a learner the leader is asked; a leader waits until what it has committed is applied.
+    /// A sync: on a learner the leader is asked; a leader asks whether it still is one (DEV-18), and waits until what had
+    /// been proposed is applied.
     pub(super) fn sync(&mut self, tree: &Tree, streams: &mut [Stream], session: SessionId, origin: Origin) {
         let ready = match self.role {
             Role::Learner => {
-                self.forwarding.syncs.push_back(origin);
+                self.forwarding.syncs.push_back((origin, None));
                 let (op, ids) = (OpCode::Sync, None);
                 self.outbound.push(Outbound::Request(Forward { session, cxid: 0, op, body: Vec::new(), ids }));
                 None
             }
             Role::Leader => {
-                self.forwarding.due.push_back((self.committed, origin.conn));
-                Some(self.committed)
+                self.forwarding.syncs.push_back((origin, Some(self.last_proposed)));
+                self.outbound.push(Outbound::Barrier);
+                None
             }
             // Alone, a sync is nothing but its place in the order.
             Role::Alone | Role::Idle | Role::ReadOnly => Some(Zxid::ZERO),
@@ -134,10 +138,10 @@ impl Replica {
         self.run_lane_now(tree, streams, origin.conn);
     }
 
-    /// The leader answered the oldest sync: everything it had committed is committed here.
+    /// The oldest sync is answered: on a learner everything that the leader had committed is committed here.
     pub fn sync_answered(&mut self, tree: &Tree, streams: &mut [Stream]) {
-        let Some(origin) = self.forwarding.syncs.pop_front() else { return };
-        let committed = self.committed;
+        let Some((origin, proposed)) = self.forwarding.syncs.pop_front() else { return };
+        let committed = proposed.unwrap_or(self.committed);
         if let Some(lane) = self.lanes.get_mut(&origin.conn) {
             for (seq, place) in &mut lane.places {
                 if *seq == origin.seq {

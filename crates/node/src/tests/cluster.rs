@@ -48,6 +48,8 @@ pub(super) struct Cluster {
     reconfigures: bool,
     read_only_mode: bool,
     local_sessions: bool,
+    /// What this server sends to others, and they to it, is lost without a word.
+    cut_off: Option<usize>,
 }
 
 fn ensemble(servers: usize) -> Ensemble {
@@ -73,6 +75,7 @@ impl Cluster {
             reconfigures: false,
             read_only_mode: false,
             local_sessions: false,
+            cut_off: None,
         }
     }
 
@@ -211,10 +214,11 @@ impl Cluster {
         let output = running.member.output(link).to_vec();
         let open = self.with(index, |member, parts| member.wrote(parts, link, output.len())) == Some(true);
         let Some(other) = self.ends.get(&(index, link)).copied() else { return };
-        if !output.is_empty() {
+        let is_lost = self.cut_off.is_some_and(|server| server == index || server == other.0);
+        if !output.is_empty() && !is_lost {
             self.with(other.0, |member, parts| member.input(parts, other.1, &output));
         }
-        if !open {
+        if !open && !is_lost {
             self.ends.remove(&(index, link));
             self.ends.remove(&other);
             self.with(other.0, |member, parts| member.hung_up(parts, other.1));
@@ -303,6 +307,10 @@ impl Cluster {
 
     pub(super) fn is_serving(&self, index: usize) -> bool {
         self.servers[index].running.as_ref().is_some_and(|running| running.member.status().is_serving)
+    }
+
+    pub(super) fn cut_off(&mut self, server: usize) {
+        self.cut_off = Some(server);
     }
 
     pub(super) fn is_read_only(&mut self, index: usize) -> bool {

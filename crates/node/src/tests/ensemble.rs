@@ -43,9 +43,18 @@ fn what_is_written_at_one_member_is_read_at_the_others() {
 }
 
 #[test]
-fn reads_and_syncs_keep_their_place_between_forwarded_writes() {
+fn reads_and_syncs_keep_their_place_between_writes_at_a_follower() {
+    reads_and_syncs_keep_their_place(0);
+}
+
+#[test]
+fn reads_and_syncs_keep_their_place_between_writes_at_the_leader() {
+    reads_and_syncs_keep_their_place(2);
+}
+
+fn reads_and_syncs_keep_their_place(server: usize) {
     let mut cluster = three();
-    let (conn, _) = cluster.attach(0, SessionId::NONE, 10_000);
+    let (conn, _) = cluster.attach(server, SessionId::NONE, 10_000);
     let frames: Vec<Vec<u8>> = (0..50)
         .flat_map(|turn| {
             let path = format!("/n{turn}");
@@ -57,7 +66,7 @@ fn reads_and_syncs_keep_their_place_between_forwarded_writes() {
             ]
         })
         .collect();
-    let answers = cluster.ask(0, conn, &frames);
+    let answers = cluster.ask(server, conn, &frames);
     assert_eq!(answers.iter().map(|answer| answer.xid).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
     assert!(answers.iter().all(|answer| answer.err == 0));
     assert!(answers.windows(2).all(|pair| pair[0].zxid <= pair[1].zxid));
@@ -159,4 +168,24 @@ fn what_is_committed_when_a_role_ends_is_applied() {
     cluster.crash(cluster.leader().unwrap());
     assert!(!cluster.is_serving(0), "without its leader the role is over");
     assert_eq!(cluster.zxid_and_digest(0).0, committed);
+}
+
+/// DEV-18: what is read behind a sync is not older than the sync.
+#[test]
+fn a_leader_that_is_cut_off_answers_no_sync() {
+    let mut cluster = three();
+    let old = cluster.leader().unwrap();
+    let (conn, _) = cluster.attach(old, SessionId::NONE, 30_000);
+    assert_eq!(cluster.ask(old, conn, &[create(1, "/a", b"old", 0), of_path(2, OpCode::Sync, "/a")]).len(), 2);
+    cluster.cut_off(old);
+    let read_behind_sync = [of_path(3, OpCode::Sync, "/a"), read(4, OpCode::GetData, "/a", false)];
+    cluster.send(old, conn, &read_behind_sync);
+    for _ in 0..60 {
+        cluster.advance(500);
+        assert_eq!(cluster.received(old, conn), []);
+    }
+    assert!(!cluster.is_open(old, conn));
+    let next = (0..3).filter(|server| *server != old).find(|server| cluster.is_serving(*server)).expect("two of three");
+    let (conn, _) = cluster.attach(next, SessionId::NONE, 30_000);
+    assert_eq!(cluster.ask(next, conn, &[set(1, "/a", b"new")])[0].err, 0);
 }

@@ -9,7 +9,7 @@ use crate::open_port::OpenPort;
 use crate::peers::Peers;
 use crate::peers::disk::{MemberDisk, Writer};
 use crate::peers::home::Home;
-use crate::peers::sockets::{ELECTION, PeerSockets, QUORUM};
+use crate::peers::sockets::{ELECTION, Patience, PeerSockets, QUORUM};
 use crate::snapshot_thread::Naming;
 use crate::turn::Order;
 use mio::Token;
@@ -21,6 +21,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
+
+/// However short the ticks, lost packets must have time to be sent again.
+const UNHEARD_MIN_MS: u64 = 1_000;
 
 pub(super) fn start(ground: &Ground<'_>, ensemble: &EnsembleConfig) -> Result<Started, ServerError> {
     let config = ground.config;
@@ -99,11 +102,18 @@ fn sockets(ground: &Ground<'_>, ensemble: &EnsembleConfig, home: &Home) -> Resul
         open.map_err(ServerError::system("watch the ports for the other members"))
     };
     let [election, quorum] = home.ports();
+    let tick_ms = ground.config.tick_time_ms as u64;
+    let in_ticks = |ticks: u64| ticks.saturating_mul(tick_ms).max(UNHEARD_MIN_MS);
+    let patience = Patience {
+        connect_ms: ensemble.connect_timeout_ms,
+        election_ms: in_ticks(ensemble.sync_limit).min(ensemble.connect_timeout_ms.max(UNHEARD_MIN_MS)),
+        quorum_ms: in_ticks(ensemble.init_limit.max(ensemble.sync_limit)),
+    };
     let sockets = PeerSockets::new(
         open("elections", ELECTION, &election)?,
         open("other members", QUORUM, &quorum)?,
         Arc::clone(ground.doorbell),
-        ensemble.connect_timeout_ms,
+        patience,
     );
     info!(
         server = ensemble.me.0,

@@ -289,7 +289,9 @@ impl Peers {
     fn order(&mut self, parts: &mut Parts<'_>, context: &mut Context<'_>, order: Order) {
         match order {
             Order::Dial { link, server, port, address } => match self.endpoint(server, port, address.as_deref()) {
-                Some((host, port)) => self.sockets.dial(context.registry, parts.now.mono_ms, link, &host, port),
+                Some((host, number)) => {
+                    self.sockets.dial(context.registry, parts.now.mono_ms, (link, port), &host, number);
+                }
                 None => self.member.hung_up(parts, link),
             },
             Order::Disk { generation, op: DiskOp::Install { zxid } } => {

@@ -25,10 +25,23 @@ pub const QUORUM: Token = Token(FIRST_TOKEN + 1);
 const FIRST_LINK: usize = FIRST_TOKEN + 2;
 /// Connections that may be there at once: far more than an ensemble has, far less than would hurt.
 const SOCKETS_MAX: usize = 1_024;
-/// A peer that vanished without a word is noticed after about this long, also where the protocol is silent (DEV-13).
+/// A peer that vanished without a word is noticed after about this long, also where the protocol is silent and nothing waits to be
+/// acknowledged (DEV-13).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// One connection's reads in one turn.
 const READS_PER_TURN: usize = 16;
+
+/// How long connections may take, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To be made (`cnxTimeout`).
+    pub connect_ms: u64,
+    /// To acknowledge what was sent on the election port (DEV-13). Nothing else there tells that a server that is still
+    /// heard hears nothing: it would be elected as long as its votes arrive.
+    pub election_ms: u64,
+    /// The same on the quorum port, where a learner that reads no more is meant, too.
+    pub quorum_ms: u64,
+}
 
 struct Socket {
     stream: TcpStream,
@@ -66,12 +79,14 @@ pub struct PeerSockets {
     resolved: Receiver<(LinkId, io::Result<Vec<SocketAddr>>)>,
     resolver: Sender<(LinkId, io::Result<Vec<SocketAddr>>)>,
     doorbell: Arc<Doorbell>,
-    connect_timeout_ms: u64,
+    patience: Patience,
+    /// Which ports the connections that were ordered go to, while their names are looked up or their addresses tried.
+    dialled: BTreeMap<LinkId, Port>,
 }
 
 impl PeerSockets {
     /// Takes over the two ports, which are watched under [`ELECTION`] and [`QUORUM`].
-    pub fn new(election: OpenPort, quorum: OpenPort, doorbell: Arc<Doorbell>, connect_timeout_ms: u64) -> PeerSockets {
+    pub fn new(election: OpenPort, quorum: OpenPort, doorbell: Arc<Doorbell>, patience: Patience) -> PeerSockets {
         let (resolver, resolved) = channel();
         PeerSockets {
             election,
@@ -84,7 +99,8 @@ impl PeerSockets {
             resolved,
             resolver,
             doorbell,
-            connect_timeout_ms,
+            patience,
+            dialled: BTreeMap::new(),
         }
     }
 
@@ -146,7 +162,7 @@ impl PeerSockets {
                     }
                     Ok((stream, _)) => {
                         let link = name(port);
-                        self.add(registry, link, stream, None);
+                        self.add(registry, link, port, stream, None);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -163,6 +179,7 @@ impl PeerSockets {
         &mut self,
         registry: &Registry,
         link: LinkId,
+        port: Port,
         mut stream: TcpStream,
         connecting: Option<(u64, Vec<SocketAddr>)>,
     ) {
@@ -176,11 +193,14 @@ impl PeerSockets {
         let _ = stream.set_nodelay(true);
         let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
+        let unheard_ms = if port == Port::Election { self.patience.election_ms } else { self.patience.quorum_ms };
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(Duration::from_millis(unheard_ms)));
         self.sockets.insert(link, Socket { stream, connecting, readable: false, peer_closed: false, blocked: false });
     }
 
     /// Begins to connect. A name is resolved on a thread of its own, because that may take long.
-    pub fn dial(&mut self, registry: &Registry, now_ms: u64, link: LinkId, host: &str, port: u16) {
+    pub fn dial(&mut self, registry: &Registry, now_ms: u64, (link, kind): (LinkId, Port), host: &str, port: u16) {
+        self.dialled.insert(link, kind);
         if let Ok(address) = host.parse::<IpAddr>() {
             self.connect(registry, now_ms, link, vec![SocketAddr::new(address, port)]);
             return;
@@ -199,17 +219,19 @@ impl PeerSockets {
     }
 
     fn connect(&mut self, registry: &Registry, now_ms: u64, link: LinkId, mut addresses: Vec<SocketAddr>) {
+        let kind = self.dialled.get(&link).copied().unwrap_or(Port::Quorum);
         while !addresses.is_empty() {
             let address = addresses.remove(0);
             match TcpStream::connect(address) {
                 Ok(stream) => {
-                    let until = now_ms + self.connect_timeout_ms;
-                    self.add(registry, link, stream, Some((until, addresses)));
+                    let until = now_ms + self.patience.connect_ms;
+                    self.add(registry, link, kind, stream, Some((until, addresses)));
                     return;
                 }
                 Err(error) => warn!(%address, "cannot connect to another server at {address}: {error}"),
             }
         }
+        self.dialled.remove(&link);
         self.news.push((link, Happened::Ended));
     }
 
@@ -245,6 +267,7 @@ impl PeerSockets {
         match socket.stream.peer_addr() {
             Ok(_) => {
                 socket.connecting = None;
+                self.dialled.remove(&link);
                 self.news.push((link, Happened::Connected));
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected && !has_failed(&socket.stream) => {}
@@ -320,6 +343,7 @@ impl PeerSockets {
 
     /// Closes a connection.
     pub fn close(&mut self, registry: &Registry, link: LinkId) {
+        self.dialled.remove(&link);
         if let Some(mut socket) = self.sockets.remove(&link) {
             // Fails only if the socket is dead already.
             let _ = registry.deregister(&mut socket.stream);

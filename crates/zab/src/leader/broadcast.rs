@@ -4,7 +4,7 @@ use super::{Joint, Leader, LinkStage, Stage, Step};
 use crate::configs::is_quorum;
 use crate::state::State;
 use crate::window::Entry;
-use crate::{Barrier, CloseWhy, Effect, LinkId, Message, RoleEnd};
+use crate::{CloseWhy, Effect, LinkId, Message, RoleEnd};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use ostler_model::{Ensemble, PeerAddress, ServerId, Zxid};
@@ -48,19 +48,6 @@ impl Leader {
             return self.commit_acked(state);
         }
         Ok(())
-    }
-
-    /// Everything proposed so far, when it is committed.
-    pub(crate) fn barrier(&mut self, state: &mut State, token: Barrier) {
-        if self.stage != Stage::Broadcast {
-            return;
-        }
-        let last = state.history.last();
-        if last == self.committed {
-            state.emit(Effect::Reached { token });
-        } else {
-            self.barriers.push_back((last, token));
-        }
     }
 
     /// The leader's own log is durable up to `State::synced`: its own acknowledgement.
@@ -151,6 +138,7 @@ impl Leader {
         state.commit(last);
         for entry in &fresh {
             let zxid = entry.zxid;
+            self.reach_before(state, zxid);
             for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_active()) {
                 if link.observer {
                     link.sent = link.sent.max(zxid);
@@ -160,13 +148,8 @@ impl Leader {
                 let message = commit_message(entry, link.observer, designated.filter(|_| zxid == last));
                 state.effects.push(Effect::Send { link: *id, message });
             }
-            // Exactly here: on a learner, what its client asked behind the sync must not be committed before the answer.
-            while self.barriers.front().is_some_and(|(waits_for, _)| *waits_for <= zxid) {
-                if let Some((_, token)) = self.barriers.pop_front() {
-                    state.emit(Effect::Reached { token });
-                }
-            }
         }
+        self.reach(state);
         let (Some(next), Some(designated)) = (next, designated) else { return Ok(false) };
         let old = state.configs.committed.clone();
         state.put_in_force(&next);

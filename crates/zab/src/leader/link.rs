@@ -1,5 +1,6 @@
 //! One learner's connection, seen by the leader.
 
+use super::fresh::Pings;
 use ostler_model::{ServerId, Zxid};
 
 /// How far a learner is. The order is that of its life; only `Active` lasts.
@@ -57,6 +58,8 @@ pub(crate) struct Link {
     pub(crate) alive_until_ms: u64,
     /// Since when it owes an acknowledgement.
     pub(crate) owes_since_ms: Option<u64>,
+    /// What it was asked, and what it answered.
+    pub(super) pings: Pings,
 }
 
 impl Link {
@@ -72,6 +75,7 @@ impl Link {
             close_at_ms,
             alive_until_ms,
             owes_since_ms: None,
+            pings: Pings::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Joint, Leader, LinkStage, Stage, Step};
 use crate::configs::is_quorum;
 use crate::state::State;
-use crate::{CloseWhy, LinkId, Message, RoleEnd};
+use crate::{CloseWhy, LinkId, RoleEnd};
 use alloc::vec::Vec;
 
 impl Leader {
@@ -26,16 +26,6 @@ impl Leader {
             }
         }
         Ok(())
-    }
-
-    /// To everybody from the start of its synchronisation on: it keeps a learner from giving up (DEV-5).
-    fn ping(&self, state: &mut State) {
-        let zxid = state.history.last();
-        for (id, link) in &self.links {
-            if link.stage > LinkStage::Ready {
-                state.effects.push(crate::Effect::Send { link: *id, message: Message::Ping { zxid } });
-            }
-        }
     }
 
     /// Those that did not acknowledge a proposal for too long.

@@ -13,15 +13,17 @@
 mod broadcast;
 mod discovery;
 mod end;
+mod fresh;
 mod link;
 mod liveness;
 mod sync;
 
 use crate::state::State;
-use crate::{Barrier, CloseWhy, DiskDone, Effect, LinkId, Message, PeerState, RoleEnd, Trace};
+use crate::{CloseWhy, DiskDone, Effect, LinkId, Message, PeerState, RoleEnd, Trace};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 pub(crate) use broadcast::stays_where_it_is;
+use fresh::Waiting;
 pub(crate) use link::{Link, LinkStage};
 use ostler_model::{Ensemble, ServerId, Zxid};
 
@@ -69,8 +71,10 @@ pub(crate) struct Leader {
     committed: Zxid,
     /// What was proposed while a reconfiguration was, and is not committed with it.
     joint: Option<Joint>,
-    /// Each waits until the transaction that was the last at its time is committed.
-    barriers: VecDeque<(Zxid, Barrier)>,
+    /// Syncs that are not answered, in their order.
+    barriers: VecDeque<Waiting>,
+    /// Of questions whether this server still leads.
+    round: u64,
     next_ping_ms: u64,
     /// Counts the pings: each second one looks at the quorum.
     half_ticks: u64,
@@ -107,6 +111,7 @@ impl Leader {
             committed: state.history.last(),
             joint: None,
             barriers: VecDeque::new(),
+            round: 0,
             next_ping_ms: state.now_ms + state.settings.tick_ms / 2,
             half_ticks: 0,
             is_resigning: false,
@@ -151,7 +156,11 @@ impl Leader {
             Message::AckEpoch { last, current_epoch } => self.on_promise(state, id, last, current_epoch),
             Message::Ack { zxid } => self.on_ack(state, id, zxid),
             // Alive, which was noted. What else it says is the node's business.
-            Message::Ping { .. } | Message::Unknown => Ok(()),
+            Message::Ping { zxid } => {
+                self.on_ping_answer(state, id, zxid);
+                Ok(())
+            }
+            Message::Unknown => Ok(()),
             Message::App { bytes } => {
                 match (link.server, link.stage) {
                     (Some(from), LinkStage::Active) => state.emit(Effect::Deliver { link: id, from, bytes }),
