@@ -249,6 +249,14 @@ impl Member {
                 self.decoded.extend(record);
                 message
             }
+            Arrived::NewLeader(_, Some(what)) if self.reconfigures => {
+                self.trouble(link, what);
+                return self.drop_link(parts, link);
+            }
+            Arrived::NewLeader(message, what) => {
+                self.orders.extend(what.map(|what| Order::PeerNotice { what }));
+                message
+            }
             Arrived::Touches(zxid, touched) => {
                 if parts.replica.is_leader() {
                     for touch in touched {

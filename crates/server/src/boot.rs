@@ -106,7 +106,17 @@ fn run(
         Some(ensemble) => member::start(&ground, ensemble)?,
     };
     if config.purge.interval_hours > 0 {
-        purge_thread::start(RealDisk, dirs.clone(), config.purge.retain, config.purge.interval_hours)?;
+        let (retain, dirs) = (config.purge.retain, dirs.clone());
+        match &order {
+            Order::Alone(_) => {
+                purge_thread::start(config.purge.interval_hours, move || purge_thread::run(&RealDisk, &dirs, retain))?;
+            }
+            // A member's history is cut and replaced: files come and go in one place only (rules.md 1.6).
+            Order::Member(peers) => {
+                let disk = peers.disk_queue();
+                purge_thread::start(config.purge.interval_hours, move || disk.purge(retain))?;
+            }
+        }
     }
     let client_port = announce(&config, listener.as_ref())?;
     ready(Arc::clone(&doorbell), client_port)?;

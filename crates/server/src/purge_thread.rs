@@ -5,17 +5,18 @@ use ostler_store::{DataDirs, Disk, purge};
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// Starts the thread; it ends with the process (a purge that is cut off has removed some files less).
+/// Starts the thread, which purges or has it done; it ends with the process (a purge that is cut off has removed some files
+/// less).
 ///
 /// # Errors
 /// The system refuses a thread.
-pub fn start<D: Disk>(disk: D, dirs: DataDirs, retain: usize, interval_hours: u32) -> Result<(), ServerError> {
+pub fn start(interval_hours: u32, mut purge: impl FnMut() + Send + 'static) -> Result<(), ServerError> {
     let interval = Duration::from_secs(u64::from(interval_hours) * 3600);
     std::thread::Builder::new()
         .name("purge".to_owned())
         .spawn(move || {
             loop {
-                run(&disk, &dirs, retain);
+                purge();
                 std::thread::sleep(interval);
             }
         })
@@ -23,7 +24,8 @@ pub fn start<D: Disk>(disk: D, dirs: DataDirs, retain: usize, interval_hours: u3
     Ok(())
 }
 
-fn run<D: Disk>(disk: &D, dirs: &DataDirs, retain: usize) {
+/// Purges once, and tells of it.
+pub fn run<D: Disk>(disk: &D, dirs: &DataDirs, retain: usize) {
     match purge(disk, dirs, retain) {
         Ok(purged) => {
             for path in &purged.removed {

@@ -44,5 +44,5 @@ pub use recover::{
 pub use snapshot::{
     Compression, LoadedSnapshot, Pushed, SealedSnapshot, SnapshotError, SnapshotFile, SnapshotFormat, SnapshotReceiver,
     TreePart, TreeStream, encode_node, encode_snapshot_start, encode_snapshot_start_part, encode_tree_end,
-    encode_tree_start, read_snapshot, read_snapshot_file, recompress_snapshot, write_snapshot,
+    encode_tree_start, encode_tree_start_part, read_snapshot, read_snapshot_file, recompress_snapshot, write_snapshot,
 };

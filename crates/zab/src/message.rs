@@ -114,3 +114,16 @@ pub enum Message {
     /// A packet of an unknown kind: ignored, as Apache does.
     Unknown,
 }
+
+impl Message {
+    /// Bytes of the transaction or request in it.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        match self {
+            Message::Proposal { payload, .. }
+            | Message::Inform { payload, .. }
+            | Message::InformAndActivate { payload, .. }
+            | Message::App { bytes: payload } => payload.len(),
+            _ => 0,
+        }
+    }
+}

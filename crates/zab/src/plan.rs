@@ -47,7 +47,9 @@ pub(crate) enum Plan {
 
 impl Question<'_> {
     pub(crate) fn decide(&self) -> Plan {
-        if self.force_snapshot || (self.wants_tree && self.upto > Zxid::ZERO) {
+        // Not under a name below records of the learner's log (BUG-3): what it has beyond that is for the rules below.
+        let is_forced = self.force_snapshot && self.last <= self.upto.max(self.at_least());
+        if is_forced || (self.wants_tree && self.upto > Zxid::ZERO) {
             return self.snap();
         }
         if let Some(after) = self.point() {
@@ -94,7 +96,11 @@ impl Question<'_> {
     }
 
     fn snap(&self) -> Plan {
-        Plan::Snap { at_least: self.established.map_or(Zxid::ZERO, |epoch| Zxid::new(epoch, 0)) }
+        Plan::Snap { at_least: self.at_least() }
+    }
+
+    fn at_least(&self) -> Zxid {
+        self.established.map_or(Zxid::ZERO, |epoch| Zxid::new(epoch, 0))
     }
 }
 

@@ -99,7 +99,12 @@ pub enum Order {
     Resigned,
     /// For logs and metrics.
     Trace(Trace),
-    /// Something about a peer that an operator asks about.
+    /// Something is wrong with what a peer says, and does not matter here.
+    PeerNotice {
+        /// What, in words.
+        what: String,
+    },
+    /// Something about a peer that an operator asks about: its connection is closed.
     PeerTrouble {
         /// Which connection.
         link: LinkId,

@@ -51,6 +51,8 @@ impl QuorumLink {
 pub(super) enum Arrived {
     /// For zab. A transaction comes with its record, which was decoded to see that it can be.
     Zab(Message, Option<TxnRecord>),
+    /// The leader's history is complete; what is wrong with the configuration that came with that.
+    NewLeader(Message, Option<String>),
     /// A learner's answer to a PING, with the sessions it heard of.
     Touches(Zxid, Vec<Touch>),
     /// The leader's word about a session.
@@ -116,8 +118,13 @@ fn from_leader(packet: ToLearner<'_>, data_max: usize) -> Result<Arrived, Decode
         ToLearner::Trunc { zxid } => Message::Trunc { zxid },
         ToLearner::Snap { zxid } => Message::Snap { zxid },
         ToLearner::NewLeader { zxid, config } => {
-            let config = config.and_then(|text| Ensemble::parse(&text).ok()).map(Box::new);
-            Message::NewLeader { epoch: zxid.epoch(), config }
+            let (config, trouble) = match config.map(|text| Ensemble::parse(&text)) {
+                None => (None, None),
+                Some(Ok(ensemble)) => (Some(Box::new(ensemble)), None),
+                // Perhaps a newer version's, with something that this one does not know: the ensemble stays as it is here.
+                Some(Err(error)) => (None, Some(format!("the configuration that comes with NEWLEADER: {error}"))),
+            };
+            return Ok(Arrived::NewLeader(Message::NewLeader { epoch: zxid.epoch(), config }, trouble));
         }
         ToLearner::UpToDate => Message::UpToDate,
         ToLearner::Proposal { zxid, txn } => {
@@ -210,4 +217,26 @@ pub(super) fn revalidate(session: SessionId, timeout_ms: i32) -> Payload {
     let mut out = Vec::with_capacity(40);
     ToLeader::Revalidate { session, timeout_ms }.encode(&mut out);
     Payload::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_leader(config: Option<&str>) -> (Option<Ensemble>, Option<String>) {
+        let packet = ToLearner::NewLeader { zxid: Zxid::new(3, 0), config: config.map(Into::into) };
+        match from_leader(packet, 1 << 20) {
+            Ok(Arrived::NewLeader(Message::NewLeader { epoch: 3, config }, what)) => (config.map(|it| *it), what),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_told() {
+        assert_eq!(new_leader(None), (None, None));
+        let (ensemble, what) = new_leader(Some("server.1=a:1:2\nversion=5"));
+        assert_eq!((ensemble.map(|it| it.version()), what), (Some(5), None));
+        let (ensemble, what) = new_leader(Some("server.1=a:1:2\nversion=often"));
+        assert!(ensemble.is_none() && what.is_some_and(|what| what.contains("NEWLEADER")));
+    }
 }

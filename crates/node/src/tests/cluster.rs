@@ -282,7 +282,7 @@ impl Cluster {
                 });
             }
             Order::SendTree { .. } | Order::TreeBytes { .. } => panic!("this net carries histories only"),
-            Order::PeerTrouble { what, .. } => panic!("{what}"),
+            Order::PeerTrouble { what, .. } | Order::PeerNotice { what } => panic!("{what}"),
             Order::Forget { .. }
             | Order::Serving { .. }
             | Order::StoppedServing

@@ -8,6 +8,7 @@
 use crate::doorbell::Doorbell;
 use crate::error::ServerError;
 use crate::log_thread::LogFigures;
+use crate::purge_thread;
 use ostler_model::Zxid;
 use ostler_store::{DataDirs, EnsembleFiles, EpochFiles, Log, RealDisk, SealedSnapshot, StoreError, Truncation};
 use ostler_zab::{DiskDone, DiskOp, Epochs, Generation};
@@ -24,6 +25,8 @@ pub enum Job {
     Install(Generation, SealedSnapshot<RealDisk>),
     /// A background snapshot gets its name, if the history still is the one it is part of.
     Publish(SealedSnapshot<RealDisk>),
+    /// Old files are removed but for this many snapshots and what is needed behind them.
+    Purge(usize),
 }
 
 /// What the thread has to say.
@@ -51,6 +54,29 @@ struct Shared {
     filled: Condvar,
     reports: Mutex<Vec<Report>>,
     figures: Mutex<LogFigures>,
+}
+
+impl Shared {
+    fn push(&self, jobs: &mut Vec<Job>) {
+        let mut queue = lock(&self.queue);
+        queue.jobs.append(jobs);
+        let wake = std::mem::replace(&mut queue.idle, false);
+        drop(queue);
+        // Waking is a system call even when nobody sleeps.
+        if wake {
+            self.filled.notify_one();
+        }
+    }
+}
+
+/// Another thread's way to have something done in the disk's order.
+pub struct DiskQueue(Arc<Shared>);
+
+impl DiskQueue {
+    /// Removes old files, behind everything that is queued.
+    pub fn purge(&self, retain: usize) {
+        self.0.push(&mut vec![Job::Purge(retain)]);
+    }
 }
 
 /// The loop's end of the thread.
@@ -97,17 +123,14 @@ impl MemberDisk {
 
     /// Queues jobs, in order.
     pub fn push(&self, jobs: &mut Vec<Job>) {
-        if jobs.is_empty() {
-            return;
+        if !jobs.is_empty() {
+            self.shared.push(jobs);
         }
-        let mut queue = lock(&self.shared.queue);
-        queue.jobs.append(jobs);
-        let wake = std::mem::replace(&mut queue.idle, false);
-        drop(queue);
-        // Waking is a system call even when nobody sleeps.
-        if wake {
-            self.shared.filled.notify_one();
-        }
+    }
+
+    /// For other threads.
+    pub fn queue(&self) -> DiskQueue {
+        DiskQueue(Arc::clone(&self.shared))
     }
 
     /// What happened since the last call, in order.
@@ -212,6 +235,10 @@ impl Worker {
                 let zxid = writer.log.install(&writer.dirs, snapshot)?;
                 info!(%zxid, "the leader's snapshot {zxid} took the place of the history that was here");
                 (generation, DiskDone::Installed { zxid })
+            }
+            Job::Purge(retain) => {
+                purge_thread::run(&RealDisk, &writer.dirs, retain);
+                return Ok(());
             }
             Job::Publish(snapshot) => {
                 let published = writer.log.publish(snapshot)?;

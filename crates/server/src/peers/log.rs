@@ -2,7 +2,7 @@
 
 use ostler_model::{Ensemble, ServerId, Zxid};
 use ostler_store::StoreError;
-use ostler_zab::{CloseWhy, RoleEnd, ServingRole, SyncKind, Trace, Vote};
+use ostler_zab::{CloseWhy, LinkId, RoleEnd, ServingRole, SyncKind, Trace, Vote};
 use std::io;
 use tracing::{debug, error, info, warn};
 
@@ -35,6 +35,14 @@ pub fn stopped_read_only() {
     info!("not serving read-only clients any more");
 }
 
+pub fn takes_nothing(link: LinkId) {
+    warn!(
+        connection = link.0,
+        "a server that is being brought up to date does not read what it is sent: its connection is closed, it may come \
+         again; hint: is that server stopped, or its disk stuck?"
+    );
+}
+
 pub fn stale_snapshot() {
     info!("a snapshot was thrown away: the history changed while it was written; the next one is tried as usual");
 }
@@ -50,6 +58,10 @@ pub fn activated(ensemble: &Ensemble) {
 pub fn trouble(server: Option<ServerId>, what: &str) {
     let server = server.map_or(-1, |server| server.0);
     warn!(server, "a connection of another server is closed: {what}; hint: is it a ZooKeeper server of this ensemble?");
+}
+
+pub fn notice(what: &str) {
+    warn!("{what}; it is not used; hint: do all servers have the same server lines?");
 }
 
 /// The data was readable a moment ago.

@@ -13,7 +13,7 @@ mod transfer;
 use crate::doorbell::Doorbell;
 use crate::log_thread::LogFigures;
 use crate::snapshot_thread::{Snapshots, Written};
-use disk::{Job, MemberDisk, Report};
+use disk::{DiskQueue, Job, MemberDisk, Report};
 use home::Home;
 use mio::Registry;
 use ostler_model::{Endpoint, Ensemble, ServerId};
@@ -124,6 +124,11 @@ impl Peers {
         self.disk.figures(reset)
     }
 
+    /// For what else has to happen in the disk's order.
+    pub fn disk_queue(&self) -> DiskQueue {
+        self.disk.queue()
+    }
+
     /// This server.
     pub fn me(&self) -> ServerId {
         self.home.me()
@@ -156,7 +161,8 @@ impl Peers {
 
     /// When time alone makes something happen, in the loop's milliseconds.
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.member.next_deadline(), self.sockets.next_deadline()].into_iter().flatten().min()
+        let stalled = self.transfers.next_deadline(self.sockets.patience().quorum_ms);
+        [self.member.next_deadline(), self.sockets.next_deadline(), stalled].into_iter().flatten().min()
     }
 
     /// What shards and replica did reaches the ensemble.
@@ -210,8 +216,14 @@ impl Peers {
             self.member.tick(parts);
         }
         self.carry_out(parts, context);
-        self.more = self.transfers.step(&mut self.member, parts);
+        for link in self.transfers.step(&mut self.member, parts, self.sockets.patience().quorum_ms) {
+            log::takes_nothing(link);
+            self.sockets.close(context.registry, link);
+            self.member.hung_up(parts, link);
+        }
         self.carry_out(parts, context);
+        // Behind the last write: it may have made room of which no event tells.
+        self.more = self.transfers.has_more(&self.member);
     }
 
     /// True once after the log was rolled while clients are served: a snapshot should be taken.
@@ -330,6 +342,7 @@ impl Peers {
             }
             Order::Resigned => self.leaving = Leaving::Done,
             Order::Trace(trace) => log::trace(&trace),
+            Order::PeerNotice { what } => log::notice(&what),
             Order::PeerTrouble { server, what, .. } => log::trouble(server, &what),
         }
     }

@@ -110,6 +110,11 @@ impl PeerSockets {
         self.quorum.move_to(registry, quorum);
     }
 
+    /// How long connections may take.
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// An event of the poll with one of our tokens.
     pub fn ready(&mut self, event: &Event) {
         match event.token() {

@@ -8,7 +8,7 @@ use ostler_model::{Zxid, limits};
 use ostler_node::{Member, Parts};
 use ostler_store::{
     DataDirs, HistoryReader, RealDisk, RecoverOptions, StoreError, TreePart, TreeStream, encode_node, encode_tree_end,
-    encode_tree_start,
+    encode_tree_start_part,
 };
 use ostler_tree::{LoadError, Loader, Walk};
 use ostler_zab::LinkId;
@@ -22,8 +22,20 @@ const STEPS_PER_TURN: usize = 4;
 
 struct TreeSend {
     walk: Walk,
+    stage: TreeStage,
     label: Zxid,
     nodes: u64,
+}
+
+/// How far a tree is. Every stage is a matter of many small steps (invariant 12).
+#[derive(Clone, Copy)]
+enum TreeStage {
+    /// Sessions and ACLs are being copied.
+    Gathering,
+    /// They are being encoded, from this row on.
+    Starting(usize),
+    /// Nodes.
+    Walking,
 }
 
 struct TreeReceive {
@@ -39,12 +51,21 @@ pub struct Transfers {
     histories: BTreeMap<LinkId, HistoryReader<RealDisk>>,
     trees: BTreeMap<LinkId, TreeSend>,
     receiving: Option<(LinkId, TreeReceive)>,
+    /// Connections that have something to come and take nothing, since when (milliseconds of the loop).
+    stalled: BTreeMap<LinkId, u64>,
 }
 
 impl Transfers {
     /// Nothing under way.
     pub fn new(dirs: DataDirs, options: RecoverOptions) -> Transfers {
-        Transfers { dirs, options, histories: BTreeMap::new(), trees: BTreeMap::new(), receiving: None }
+        Transfers {
+            dirs,
+            options,
+            histories: BTreeMap::new(),
+            trees: BTreeMap::new(),
+            receiving: None,
+            stalled: BTreeMap::new(),
+        }
     }
 
     /// Begins to send records.
@@ -59,12 +80,9 @@ impl Transfers {
 
     /// Begins to send the tree.
     pub fn send_tree(&mut self, member: &mut Member, parts: &Parts<'_>, link: LinkId, at_least: Zxid) {
-        let walk = parts.tree.walk();
+        let walk = parts.tree.begin_walk();
         let label = member.begin_tree(link, walk.zxid, at_least);
-        let mut start = Vec::new();
-        encode_tree_start(&mut start, &walk);
-        member.send_tree(link, &start);
-        self.trees.insert(link, TreeSend { walk, label, nodes: 0 });
+        self.trees.insert(link, TreeSend { walk, stage: TreeStage::Gathering, label, nodes: 0 });
     }
 
     /// Bytes of the leader's tree. The first ones take the place of whatever was being received.
@@ -98,21 +116,38 @@ impl Transfers {
     pub fn forget(&mut self, link: LinkId) {
         self.histories.remove(&link);
         self.trees.remove(&link);
+        self.stalled.remove(&link);
         if self.receiving.as_ref().is_some_and(|(from, _)| *from == link) {
             self.receiving = None;
         }
     }
 
-    /// A portion of everything that is being sent. True: there is more to do at once.
-    pub fn step(&mut self, member: &mut Member, parts: &mut Parts<'_>) -> bool {
+    /// A portion of everything that is being sent. Returned are the connections that took nothing for `patience_ms`: a learner
+    /// that reads no further would be waited for without end (BUG-36), and the history it needs be kept for it.
+    pub fn step(&mut self, member: &mut Member, parts: &mut Parts<'_>, patience_ms: u64) -> Vec<LinkId> {
+        let now_ms = parts.now.mono_ms;
         let links: Vec<LinkId> = self.histories.keys().chain(self.trees.keys()).copied().collect();
+        let mut given_up = Vec::new();
         for link in links {
             if member.has_room(link) {
+                self.stalled.remove(&link);
                 self.step_history(member, parts, link);
                 self.step_tree(member, parts, link);
+            } else if *self.stalled.entry(link).or_insert(now_ms) + patience_ms <= now_ms {
+                given_up.push(link);
             }
         }
+        given_up
+    }
+
+    /// True if something can be sent at once.
+    pub fn has_more(&self, member: &Member) -> bool {
         self.histories.keys().chain(self.trees.keys()).any(|link| member.has_room(*link))
+    }
+
+    /// When the first connection is given up that takes nothing.
+    pub fn next_deadline(&self, patience_ms: u64) -> Option<u64> {
+        self.stalled.values().min().map(|since_ms| since_ms + patience_ms)
     }
 
     fn step_history(&mut self, member: &mut Member, parts: &mut Parts<'_>, link: LinkId) {
@@ -138,10 +173,24 @@ impl Transfers {
         let Some(send) = self.trees.get_mut(&link) else { return };
         let mut chunk = Vec::new();
         for _ in 0..STEPS_PER_TURN {
-            let last = send.walk.step(parts.tree, limits::SNAPSHOT_STEP_NODES_MAX, |node| {
-                encode_node(&mut chunk, &node);
-                send.nodes += 1;
-            });
+            let most = limits::SNAPSHOT_STEP_NODES_MAX;
+            let last = match send.stage {
+                TreeStage::Gathering => {
+                    if send.walk.gather(parts.tree, most) {
+                        send.stage = TreeStage::Starting(0);
+                    }
+                    false
+                }
+                TreeStage::Starting(row) => {
+                    let next = encode_tree_start_part(&mut chunk, &send.walk, row, most);
+                    send.stage = next.map_or(TreeStage::Walking, TreeStage::Starting);
+                    false
+                }
+                TreeStage::Walking => send.walk.step(parts.tree, most, |node| {
+                    encode_node(&mut chunk, &node);
+                    send.nodes += 1;
+                }),
+            };
             if last {
                 encode_tree_end(&mut chunk);
                 member.send_tree(link, &chunk);

@@ -286,7 +286,7 @@ impl Peers {
                 self.seen.push(Seen::Stopped);
             }
             Order::Trace(trace) => self.seen.push(Seen::Trace(trace)),
-            Order::PeerTrouble { what, .. } => self.seen.push(Seen::Trouble(what)),
+            Order::PeerNotice { what } | Order::PeerTrouble { what, .. } => self.seen.push(Seen::Trouble(what)),
             Order::ServingReadOnly | Order::NothingToShow | Order::StoppedReadOnly => {}
             Order::Activate(_) | Order::Resigned => {}
         }

@@ -27,7 +27,7 @@ pub(super) fn encode_tables(out: &mut Vec<u8>, walk: &Walk) {
     encode_rows(out, walk, 0, usize::MAX);
 }
 
-fn encode_rows(out: &mut Vec<u8>, walk: &Walk, row: usize, most: usize) -> Option<usize> {
+pub(super) fn encode_rows(out: &mut Vec<u8>, walk: &Walk, row: usize, most: usize) -> Option<usize> {
     let sessions = walk.sessions.len();
     let rows = sessions + walk.acls.len();
     let end = row.saturating_add(most).min(rows);

@@ -24,7 +24,7 @@ pub use file::{SealedSnapshot, SnapshotFile, SnapshotFormat, recompress_snapshot
 pub use read::{LoadedSnapshot, SnapshotError, read_snapshot, read_snapshot_file};
 pub use receive::SnapshotReceiver;
 pub(crate) use source::{check, open};
-pub use stream::{Pushed, TreePart, TreeStream, encode_tree_end, encode_tree_start};
+pub use stream::{Pushed, TreePart, TreeStream, encode_tree_end, encode_tree_start, encode_tree_start_part};
 pub(crate) use tail::end_zxid;
 
 /// `ZKSN`.

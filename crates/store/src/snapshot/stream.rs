@@ -6,7 +6,7 @@
 //! knows where the stream ends and the next packet begins.
 
 use super::TERMINATOR;
-use super::encode::encode_tables;
+use super::encode::{encode_rows, encode_tables};
 use super::read::{ACL_ENTRIES_MAX, RawNode, SnapshotError};
 use crate::StoreError;
 use ostler_model::{AclList, SessionId};
@@ -23,6 +23,12 @@ const BATCH_NODES: usize = 64;
 /// Appends everything before the first node.
 pub fn encode_tree_start(out: &mut Vec<u8>, walk: &Walk) {
     encode_tables(out, walk);
+}
+
+/// As [`encode_tree_start`], but only the rows (sessions, then ACLs) from `row` on, at most `most` of them. The row to go on
+/// from; `None`: the first node comes next.
+pub fn encode_tree_start_part(out: &mut Vec<u8>, walk: &Walk, row: usize, most: usize) -> Option<usize> {
+    encode_rows(out, walk, row, most)
 }
 
 /// Appends what follows the last node.

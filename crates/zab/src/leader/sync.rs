@@ -70,6 +70,10 @@ impl Leader {
                 if state.tree.is != TreeIs::Ours || state.tree.applied < self.initial {
                     return;
                 }
+                // `forceSnapshotSync`: the learner may hold more than is applied here yet.
+                if state.history.contains(last) && state.tree.applied.max(at_least) < last {
+                    return;
+                }
                 self.set_stage(id, LinkStage::SendingTree, state.tree.applied, u64::MAX);
                 state.emit(Effect::SendTree { link: id, at_least });
                 SyncKind::Snap

@@ -11,6 +11,7 @@
 mod broadcast;
 mod discovery;
 mod ensemble;
+mod inbox;
 mod sync;
 
 use crate::leader::Step;
@@ -19,6 +20,7 @@ use crate::window::Entry;
 use crate::{CloseWhy, DiskDone, Effect, LinkId, Message, Payload, PeerState, RoleEnd, Trace};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use inbox::Inbox;
 use ostler_model::{Ensemble, ServerId, Zxid};
 
 /// How far the learner is.
@@ -65,7 +67,7 @@ pub(crate) struct Learner {
     /// What the leader proposed; known from LEADERINFO on.
     epoch: u32,
     /// What arrived while the log was being cut.
-    inbox: VecDeque<Message>,
+    inbox: Inbox,
     /// Between SNAP and its installation: proposals that are not logged yet. Those that were committed before
     /// NEWLEADER are not among them, the tree has them.
     unlogged: VecDeque<Entry>,
@@ -90,9 +92,6 @@ pub(crate) struct Learner {
 /// How often a learner connects anew within one role, to get a tree.
 const DIALS_MAX: u32 = 4;
 
-/// What may wait while the log is being cut.
-const INBOX_MAX: usize = 1 << 16;
-
 impl Learner {
     /// Connects to the leader; `is_doubtful`: it may be dead, which takes no more than a short while to find out.
     pub(crate) fn enter(state: &mut State, leader: ServerId, observer: bool, is_doubtful: bool) -> Learner {
@@ -106,7 +105,7 @@ impl Learner {
             phase: Phase::Dialing,
             give_up_at_ms: u64::MAX,
             epoch: 0,
-            inbox: VecDeque::new(),
+            inbox: Inbox::default(),
             unlogged: VecDeque::new(),
             is_direct: false,
             committed: Zxid::ZERO,
@@ -149,11 +148,7 @@ impl Learner {
         }
         self.rearm(state);
         if self.phase == Phase::Cutting {
-            if self.inbox.len() >= INBOX_MAX {
-                return Err(RoleEnd::LeaderLost);
-            }
-            self.inbox.push_back(message);
-            return Ok(());
+            return if self.inbox.push(message) { Ok(()) } else { Err(RoleEnd::LeaderLost) };
         }
         self.take(state, link, message)
     }

@@ -70,7 +70,7 @@ impl Learner {
             state.reload(state.history.last());
         }
         self.follow_from(state, state.history.last());
-        while let (Some(link), Some(message)) = (self.link, self.inbox.pop_front()) {
+        while let (Some(link), Some(message)) = (self.link, self.inbox.pop()) {
             self.take(state, link, message)?;
         }
         Ok(())

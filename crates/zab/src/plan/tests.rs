@@ -198,3 +198,20 @@ fn a_learner_ahead_of_us_is_cut_only_if_it_is_needed() {
     assert_eq!(question(&ours, zxid(3, 1)).decide(), Plan::Trunc { to: zxid(2, 1) });
     assert_eq!(Question { is_needed: false, ..question(&ours, zxid(3, 1)) }.decide(), Plan::Wait);
 }
+
+/// BUG-3: a tree bears no name below records of the learner's log, also where the operator wants trees only.
+#[test]
+fn a_forced_tree_has_a_name_above_the_learners_log() {
+    let zxid = |epoch, counter| Zxid::new(epoch, counter);
+    let history = history(Zxid::ZERO, &[zxid(1, 1), zxid(1, 2), zxid(2, 1), zxid(2, 2)]);
+    let forced = |last, upto, established| {
+        Question { force_snapshot: true, upto, established, ..question(&history, last) }.decide()
+    };
+    let end = zxid(2, 2);
+    assert_eq!(forced(zxid(1, 1), end, None), Plan::Snap { at_least: Zxid::ZERO });
+    assert_eq!(forced(end, end, None), Plan::Snap { at_least: Zxid::ZERO });
+    assert_eq!(forced(zxid(1, 9), end, Some(3)), Plan::Snap { at_least: zxid(3, 0) });
+    // It has more than the tree: what is not the leader's is cut, what is not committed yet is waited for.
+    assert_eq!(forced(zxid(2, 3), end, None), Plan::Trunc { to: end });
+    assert_eq!(forced(end, zxid(2, 1), Some(2)), Plan::Wait);
+}
