@@ -4,81 +4,14 @@
 
 mod common;
 
-use common::{Server, Session, TempDir, connect_frame, create_body, ostler, read_frame, read_to_end, until};
-use std::collections::BTreeMap;
+use common::members::Members;
+use common::{Session, connect_frame, create_body, read_frame, read_to_end, until};
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::net::TcpStream;
 
 const NOT_READ_ONLY: i32 = -119;
 const SYNC: i32 = 9;
 const CLOSE: i32 = -11;
-
-struct Members {
-    dir: TempDir,
-    servers: BTreeMap<u16, Server>,
-}
-
-impl Members {
-    fn start() -> Members {
-        let held: Vec<TcpListener> = (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-        let ports: Vec<u16> = held.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        drop(held);
-        let lines: String =
-            (0..3).map(|at| format!("server.{}=127.0.0.1:{}:{}\n", at + 1, ports[2 * at], ports[2 * at + 1])).collect();
-        let mut members = Members { dir: TempDir::new(), servers: BTreeMap::new() };
-        for number in 1..=3 {
-            let home = members.home(number);
-            std::fs::create_dir_all(&home).unwrap();
-            std::fs::write(home.join("myid"), number.to_string()).unwrap();
-            let text = format!(
-                "tickTime=500\ninitLimit=10\nsyncLimit=5\nreadonlymode.enabled=true\n4lw.commands.whitelist=*\n\
-                 admin.enableServer=false\ndataDir={}\n{lines}",
-                home.display()
-            );
-            std::fs::write(home.join("zoo.cfg"), text).unwrap();
-            members.run(number);
-        }
-        for number in 1..=3 {
-            until("it serves", || (members.word(number, "isro") == "rw").then_some(()));
-        }
-        members
-    }
-
-    fn home(&self, number: u16) -> PathBuf {
-        self.dir.join(&format!("server-{number}"))
-    }
-
-    fn run(&mut self, number: u16) {
-        let mut command = Command::new(ostler());
-        command.args(["serve", "--port", "0", "--config"]).arg(self.home(number).join("zoo.cfg")).env_clear();
-        self.servers.insert(number, Server::spawn(command));
-    }
-
-    fn kill(&mut self, number: u16) {
-        self.servers.remove(&number).unwrap().kill();
-    }
-
-    fn connect(&self, number: u16) -> TcpStream {
-        self.servers[&number].connect()
-    }
-
-    fn word(&self, number: u16, word: &str) -> String {
-        self.servers[&number].word(word)
-    }
-
-    /// A session, as soon as the server takes one.
-    fn session(&self, number: u16) -> Session {
-        until("a session", || Session::begin(self.connect(number), 30_000, 0, &[0; 16]))
-    }
-
-    /// Names, lengths and contents of a server's logs, snapshots and epochs.
-    fn files(&self, number: u16) -> BTreeMap<PathBuf, Vec<u8>> {
-        let folder = std::fs::read_dir(self.home(number).join("version-2")).unwrap();
-        folder.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
-    }
-}
 
 /// A handshake that is content with reading; everything of the answer.
 fn hello(mut stream: TcpStream, session: i64, password: &[u8; 16]) -> (TcpStream, Option<Vec<u8>>) {
@@ -91,7 +24,7 @@ fn hello(mut stream: TcpStream, session: i64, password: &[u8; 16]) -> (TcpStream
 
 #[test]
 fn a_member_without_a_quorum_is_read_and_nothing_else() {
-    let mut members = Members::start();
+    let mut members = Members::start("readonlymode.enabled=true\n");
     let mut writer = members.session(3);
     assert_eq!(writer.create("/a", b"x", 0), 0);
     let zxid_line = |text: String| text.lines().find(|line| line.starts_with("Zxid:")).unwrap().to_owned();
@@ -144,7 +77,7 @@ fn a_member_without_a_quorum_is_read_and_nothing_else() {
     let mut one = members.session(1);
     assert_eq!((one.get("/a"), one.get("/b")), (Some(b"x".to_vec()), None));
     assert_eq!(one.call(1, &create_body("/b", b"", 0)).err, 0);
-    let log = members.servers[&3].log.lock().unwrap().join("\n");
+    let log = members.log(3);
     for line in ["serving clients that asked for no more than reading", "not serving read-only clients any more"] {
         assert!(log.contains(line), "{line}: {log}");
     }

@@ -2,6 +2,8 @@
 //! polls with a deadline.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod members;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
