@@ -35,7 +35,7 @@ async fn a_raised_barrier_keeps_all_that_come() {
     // It waits when its watch is set.
     soon(async {
         while !server.word("wchp").contains("/barrier") {
-            tokio::task::yield_now().await;
+            client.sync("/").await.unwrap();
         }
     })
     .await;
@@ -152,22 +152,27 @@ async fn a_deleted_node_comes_again_at_any_step() {
 async fn nobody_is_out_of_a_double_barrier_before_all_are() {
     let server = TestServer::start();
     let client = connect(&server).await;
-    let barrier = DoubleBarrier::new(&client, "/double", 2);
-    let entering = tokio::spawn({
-        let barrier = barrier.clone();
-        async move { barrier.enter().await.unwrap() }
-    });
-    let (first, second) = (soon(barrier.enter()).await.unwrap(), soon(entering).await.unwrap());
-    let leaving = tokio::spawn(async move { first.leave().await });
-    // It waits for the other one, whichever of them is the lower.
-    let waits = || server.word("wchp").lines().any(|line| line.starts_with("/double/") && !line.ends_with("/ready"));
-    soon(async {
-        while !waits() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert!(!leaving.is_finished());
-    soon(second.leave()).await.unwrap();
-    soon(leaving).await.unwrap().unwrap();
+    // Names are random, and who has the lower one goes another way: in ten rounds both go first.
+    for round in 0..10 {
+        let path = format!("/double-{round}");
+        let barrier = DoubleBarrier::new(&client, &path, 2);
+        let entering = tokio::spawn({
+            let barrier = barrier.clone();
+            async move { barrier.enter().await.unwrap() }
+        });
+        let (first, second) = (soon(barrier.enter()).await.unwrap(), soon(entering).await.unwrap());
+        let leaving = tokio::spawn(async move { first.leave().await });
+        // It waits for the other one when it watches it.
+        let waits = |line: &str| line.starts_with(&format!("{path}/")) && !line.ends_with("/ready");
+        soon(async {
+            while !server.word("wchp").lines().any(waits) {
+                // Waiting for an answer lets the others go on, too.
+                client.sync("/").await.unwrap();
+            }
+        })
+        .await;
+        assert!(!leaving.is_finished());
+        soon(second.leave()).await.unwrap();
+        soon(leaving).await.unwrap().unwrap();
+    }
 }

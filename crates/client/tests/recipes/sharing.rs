@@ -144,3 +144,21 @@ async fn the_lease_of_an_expired_session_is_free() {
     while soon(holds.next()).await.unwrap() != Hold::Lost {}
     assert!(soon(waiting).await.unwrap().token() > lease.token());
 }
+
+#[tokio::test]
+async fn one_more_than_there_are_leases_waits() {
+    let server = TestServer::start();
+    let client = connect(&server).await;
+    let semaphore = Semaphore::new(&client, "/semaphore", 2);
+    let first = soon(semaphore.acquire()).await.unwrap();
+    let _second = soon(semaphore.acquire()).await.unwrap();
+    let waiting = tokio::spawn(async move { semaphore.acquire().await.unwrap() });
+    soon(async { while client.get_children("/semaphore/leases").await.unwrap().0.len() < 3 {} }).await;
+    // It has time for the few requests that would give it the lease.
+    for _ in 0..20 {
+        client.sync("/").await.unwrap();
+    }
+    assert!(!waiting.is_finished());
+    soon(first.release()).await.unwrap();
+    drop(soon(waiting).await.unwrap());
+}
