@@ -22,7 +22,7 @@ pub use order::{Order, Port};
 
 use crate::{Applied, Membership, Now, Outbound, Replica, Stream};
 use elections::ElectionLink;
-use ostler_model::{Ensemble, ServerId, Zxid};
+use ostler_model::{Endpoint, Ensemble, ServerId, Zxid};
 use ostler_tree::Tree;
 use ostler_wire::quorum::ToLearner;
 use ostler_wire::txn::TxnRecord;
@@ -70,6 +70,8 @@ pub struct Member {
     links: Links,
     committed: Ensemble,
     last_seen: Ensemble,
+    /// Where this server takes votes, or took them when it was last a member.
+    own_address: Option<Endpoint>,
     quorum: BTreeMap<LinkId, QuorumLink>,
     elections: BTreeMap<LinkId, ElectionLink>,
     dialling: Option<Dialling>,
@@ -101,6 +103,7 @@ impl Member {
         let mut member = Member {
             me: settings.me,
             links: Links::new(settings.me),
+            own_address: None,
             committed: boot.committed.clone(),
             last_seen: boot.last_seen.clone(),
             reconfigures: settings.reconfig_enabled,
@@ -126,6 +129,7 @@ impl Member {
     }
 
     fn tell_members(&mut self, parts: &Parts<'_>) {
+        self.note_own_address();
         let both = || [&self.committed, &self.last_seen].into_iter();
         let voters = both().flat_map(Ensemble::voters).collect();
         let observers = both().flat_map(Ensemble::observers).collect();

@@ -7,13 +7,13 @@ use crate::contenders::Contending;
 use crate::heap::Micros;
 use crate::net::{End, Host, Net, Port, Status};
 use crate::settings::Settings;
-use crate::tap::{Counted, Tap, is_write, user};
+use crate::tap::{Counted, Tap, is_write, operator, user};
 use crate::workload::{Ask, PARENTS, Workload};
 use ostler_client::{
     Cause, Config, CreateMode, Effect, LinkId, RawReply, RequestError, RequestId, Session, SessionState, WatchKind,
 };
 use ostler_model::Dice;
-use ostler_model::{AuthId, ErrorCode, EventType, OpCode, SessionId, WatcherType, open_acl};
+use ostler_model::{AuthId, ErrorCode, EventType, OpCode, Role, SessionId, WatcherType, open_acl};
 use std::collections::BTreeMap;
 
 /// Where servers listen for clients.
@@ -53,7 +53,7 @@ pub struct Client {
     session: Session,
     session_timeout_ms: u32,
     mutant: Option<String>,
-    user: Option<(&'static str, AuthId)>,
+    user: Option<(&'static str, Vec<AuthId>)>,
     /// What this session was told.
     pub told: Told,
     armed: Armed,
@@ -82,8 +82,10 @@ impl Client {
     /// A client that begins at once.
     pub fn new(mut dice: Dice, index: usize, host: Host, settings: &Settings) -> Client {
         let (servers, session_timeout_ms) = (settings.servers, settings.session_timeout_ms);
-        let user = dice.percent(50).then(|| user(&mut dice));
-        let workload = Workload::new(&mut dice, index, user.is_some());
+        let is_operator = settings.reconfigures && index == 0;
+        let user = if is_operator { Some(operator()) } else { dice.percent(50).then(|| user(&mut dice)) };
+        let changes = if is_operator { changes(settings) } else { Vec::new() };
+        let workload = Workload::new(&mut dice, index, user.is_some(), changes);
         let depth = dice.pick(&[1, 1, 2, 4, 8, 16]);
         let think_us = dice.pick(&[20_000, 60_000, 120_000, 250_000]);
         let session = Session::new(0, Config::new(session_timeout_ms, servers, dice.number()));
@@ -266,7 +268,7 @@ impl Client {
                 }
                 Effect::Send { link, bytes } => {
                     if let Some(wire) = self.wire.as_mut().filter(|wire| wire.link == link) {
-                        wire.tap.sent(referee, &bytes, self.user.as_ref().map(|(_, id)| id));
+                        wire.tap.sent(referee, &bytes, self.user.as_ref().map_or(&[], |(_, ids)| &ids[..]));
                         wire.unsent.extend_from_slice(&bytes);
                     }
                 }
@@ -386,8 +388,22 @@ impl Client {
 
     /// The session's watches have missed nothing.
     pub fn watches_complete(&self, referee: &Referee) -> Verdict {
-        let ids: Vec<AuthId> = self.user.iter().map(|(_, id)| id.clone()).collect();
+        let ids: Vec<AuthId> = self.user.iter().flat_map(|(_, ids)| ids.clone()).collect();
         let who = format!("client {}", self.index);
         self.armed.complete(referee, &who, &ids, |path, kind| self.session.watches().holds(path, kind))
     }
+}
+
+/// What an operator may do to an ensemble: every server in every part, and out.
+fn changes(settings: &Settings) -> Vec<Ask> {
+    let parts = [(Role::Participant, false), (Role::Participant, true), (Role::Observer, false)];
+    let of = |index: usize| {
+        let joins = parts.map(|(role, moved)| {
+            let joining = Some(settings.member_line(index, role, moved));
+            Ask::Reconfig { joining, leaving: None }
+        });
+        let leaves = Ask::Reconfig { joining: None, leaving: Some(settings.server_id(index).0.to_string()) };
+        joins.into_iter().chain([leaves])
+    };
+    (0..settings.servers).flat_map(of).collect()
 }

@@ -13,6 +13,10 @@ pub enum Fault {
         server: usize,
         back_us: u64,
     },
+    /// The operator stops it; a leader hands over.
+    Stop {
+        server: usize,
+    },
     /// The machine loses power.
     PowerCut {
         server: usize,
@@ -96,7 +100,7 @@ pub fn schedule(dice: &mut Dice, settings: &Settings, from: Micros, to: Micros) 
             plan.push((at + while_us, end));
         };
         let back_us = dice.between(20_000, 4_000_000);
-        match dice.below(20) {
+        match dice.below(if settings.reconfigures { 22 } else { 20 }) {
             0 | 1 => plan.push((at, Fault::Kill { server, back_us })),
             2 | 3 => plan.push((at, Fault::PowerCut { server, back_us })),
             4..=6 => plan.push((at, Fault::CrashAtCall { server, nth: dice.between(1, 60) })),
@@ -123,7 +127,8 @@ pub fn schedule(dice: &mut Dice, settings: &Settings, from: Micros, to: Micros) 
                     _ => Fault::ClientPause { client, for_us: while_us },
                 },
             )),
-            _ => plan.push((at, Fault::ClientMoves { client })),
+            19 => plan.push((at, Fault::ClientMoves { client })),
+            _ => plan.push((at, Fault::Stop { server })),
         }
     }
     plan.sort_by_key(|(at, _)| *at);

@@ -32,6 +32,9 @@ struct Args {
     /// How many servers.
     #[arg(long, default_value_t = 1)]
     servers: usize,
+    /// Every run is one with an observer, an operator and reconfigurations (as one seed in five is by itself).
+    #[arg(long)]
+    reconfigure: bool,
     /// Run each seed twice and compare.
     #[arg(long)]
     doublecheck: bool,
@@ -180,6 +183,9 @@ fn twice(args: &Args, seed: u64) -> Result<(Tally, u64), String> {
 fn run(args: &Args, seed: u64) -> Result<(Tally, u64), String> {
     let mut settings = Settings::new(seed, args.servers, args.mutant.as_deref());
     settings.contended |= args.contend;
+    if args.reconfigure && !settings.reconfigures {
+        settings = settings.reconfigured();
+    }
     let mut world = World::new(settings, args.trace);
     match world.run() {
         Ok(()) => Ok((world.tally, world.hash())),

@@ -3,6 +3,7 @@
 //! Maps of paths and lists of versions, nothing that could be clever. It is written from the specification and shares
 //! with the server only the decoded transaction, so that what the server shows at a zxid can be compared with it.
 
+use ostler_model::path::CONFIG;
 use ostler_model::{AclList, CreateOp, CreateTxn, Owner, SessionId, StoredStat, Txn, TxnHeader, Zxid};
 use ostler_model::{open_acl, read_only_acl};
 use ostler_tree::{content_crc, in_digest, node_digest};
@@ -35,6 +36,8 @@ pub struct State {
     pub nodes: BTreeMap<String, Rc<Node>>,
     /// Time-outs, ms.
     pub sessions: BTreeMap<SessionId, i32>,
+    /// The members of the ensemble: number and line.
+    pub members: BTreeMap<i64, String>,
     digest: u64,
 }
 
@@ -174,7 +177,21 @@ impl State {
             Txn::Multi(parts) if parts.iter().any(Txn::is_error) => Ok(()),
             Txn::Multi(parts) => parts.iter().try_for_each(|part| self.apply_part(header, part, touched, changes)),
             Txn::Check { .. } | Txn::Error(_) | Txn::UnknownError(_) => Ok(()),
-            Txn::Reconfig { .. } => Err("a reconfig, which this simulation does not ask for".into()),
+            Txn::Reconfig { path, data, version } => {
+                let text = data.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                let (lines, last) = text.rsplit_once('\n').unwrap_or_default();
+                if path != CONFIG || *version != -1 || last != format!("version={:x}", header.zxid.0) {
+                    return Err(format!("a reconfig of {path} to version {version}, {last}"));
+                }
+                self.members = members_in(lines);
+                touched.insert(path.clone());
+                let node = self.change(path, |node| {
+                    node.data.clone_from(data);
+                    (node.stat.version, node.stat.mzxid, node.stat.mtime) = (-1, header.zxid, header.time_ms);
+                })?;
+                changes.push(Change::DataChanged { path: path.clone(), acl: node.acl.clone() });
+                Ok(())
+            }
         }
     }
 
@@ -241,6 +258,15 @@ impl State {
         changes.push(Change::Deleted { path: path.to_owned(), acl, parent_acl });
         Ok(())
     }
+}
+
+/// The lines of an ensemble's text by the servers' numbers.
+pub fn members_in(lines: &str) -> BTreeMap<i64, String> {
+    let member = |line: &str| {
+        let number = line.strip_prefix("server.")?.split('=').next()?.parse().ok()?;
+        Some((number, line.to_owned()))
+    };
+    lines.split(['\n', ',']).filter_map(member).collect()
 }
 
 /// What a node is from a zxid on; none if it is not there.

@@ -1,15 +1,23 @@
 //! What kind of world a seed makes: sizes, speeds and limits, small ones in half of the seeds so that every bound is met.
 
 use ostler_model::Dice;
-use ostler_model::{Endpoint, Ensemble, Host, Member, PeerAddress, Role, ServerId};
+use ostler_model::{Ensemble, Role, ServerId};
 use ostler_store::{Compression, SnapshotFormat};
+
+/// One seed in so many is about reconfigurations.
+const RECONFIGURED_EVERY: u64 = 5;
 
 /// The settings of one run.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub struct Settings {
     pub seed: u64,
+    /// Machines, of which the last may be observers or stand outside at first.
     pub servers: usize,
+    /// Servers that vote at first.
+    pub voters: usize,
+    /// An operator reconfigures the ensemble, and stops servers in an orderly way.
+    pub reconfigures: bool,
     pub clients: usize,
     pub tick_ms: u64,
     pub session_timeout_ms: u32,
@@ -45,8 +53,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those of a seed.
+    /// Those of a seed: in one of five the ensemble is reconfigured.
     pub fn new(seed: u64, servers: usize, mutant: Option<&str>) -> Settings {
+        let settings = Settings::of_one_ensemble(seed, servers, mutant);
+        if servers >= 3 && seed % RECONFIGURED_EVERY == 2 { settings.reconfigured() } else { settings }
+    }
+
+    /// The same with an observer, perhaps a server that stands outside, and an operator.
+    pub fn reconfigured(self) -> Settings {
+        let extra = Dice::new(self.seed ^ 0x7ec0_4f16).between(1, 2) as usize;
+        Settings { servers: self.voters + extra, reconfigures: true, ..self }
+    }
+
+    fn of_one_ensemble(seed: u64, servers: usize, mutant: Option<&str>) -> Settings {
         let dice = &mut Dice::new(seed ^ 0x5e77_1265);
         let small = dice.percent(50);
         let tick_ms = dice.pick(&[200, 500, 1_000, 2_000]);
@@ -56,6 +75,8 @@ impl Settings {
         Settings {
             seed,
             servers,
+            voters: servers,
+            reconfigures: false,
             clients: dice.between(4, 8) as usize,
             tick_ms,
             session_timeout_ms: (tick_ms * dice.between(2, 8)) as u32,
@@ -90,16 +111,32 @@ impl Settings {
         ServerId(index as i64 + 1)
     }
 
-    /// All servers, voting.
+    /// A server's line in the text of an ensemble. `moved`: it takes learners at another port (in name only: a leader that
+    /// moves hands over).
+    pub fn member_line(&self, index: usize, role: Role, moved: bool) -> String {
+        let port = 10_000 + 10 * index + if moved { 5 } else { 0 };
+        let role = if role == Role::Observer { "observer" } else { "participant" };
+        let (quorum, election, client) = (port, port + 1, port + 2);
+        format!("server.{}=localhost:{quorum}:{election}:{role};localhost:{client}", self.server_id(index).0)
+    }
+
+    /// The first ensemble: of those that do not vote one observes, the others stand outside.
     pub fn ensemble(&self) -> Ensemble {
-        let member = |index: usize| {
-            let host = Host::new("localhost").expect("a legal name");
-            let port = 10_000 + 10 * index as u16;
-            let address = PeerAddress { host: host.clone(), quorum_port: port, election_port: port + 1 };
-            let client = Endpoint { host, port: port + 2 };
-            Member::new(self.server_id(index), Role::Participant, address, Some(client))
-        };
-        Ensemble::new((0..self.servers).map(member).collect(), 0).expect("a legal ensemble")
+        let lines = (0..self.servers.min(self.voters + 1)).map(|index| {
+            let role = if index < self.voters { Role::Participant } else { Role::Observer };
+            self.member_line(index, role, false)
+        });
+        Ensemble::parse(&lines.collect::<Vec<_>>().join("\n")).expect("a legal ensemble")
+    }
+
+    /// What a server's configuration says at first: who stands outside has a line of its own there, as an observer.
+    pub fn first_ensemble_of(&self, index: usize) -> Ensemble {
+        let mut members = self.ensemble().members().to_vec();
+        if self.ensemble().member(self.server_id(index)).is_none() {
+            let line = Ensemble::parse(&self.member_line(index, Role::Observer, false)).expect("a legal line");
+            members.extend_from_slice(line.members());
+        }
+        Ensemble::new(members, 0).expect("a legal ensemble")
     }
 
     /// zab's settings of a server.
@@ -110,6 +147,7 @@ impl Settings {
             force_snapshot_sync: self.force_snapshot_sync,
             counter_max: self.counter_max,
             quirks: self.quirks,
+            reconfig_enabled: self.reconfigures,
             ..ostler_zab::Settings::new(me)
         }
     }

@@ -71,8 +71,8 @@ impl Tap {
         self.greeted.then_some(self.session).filter(|session| *session != SessionId::NONE)
     }
 
-    /// The client sends whole frames. `proves`: the identity that its auth packets prove.
-    pub fn sent(&mut self, referee: &mut Referee, bytes: &[u8], proves: Option<&AuthId>) {
+    /// The client sends whole frames. `proves`: the identities that its auth packets prove.
+    pub fn sent(&mut self, referee: &mut Referee, bytes: &[u8], proves: &[AuthId]) {
         let mut rest = bytes;
         while let Some((length, behind)) = rest.split_first_chunk::<4>() {
             let (frame, behind) = behind.split_at(i32::from_be_bytes(*length) as usize);
@@ -84,12 +84,12 @@ impl Tap {
         }
     }
 
-    fn sent_frame(&mut self, referee: &mut Referee, frame: &[u8], proves: Option<&AuthId>) {
+    fn sent_frame(&mut self, referee: &mut Referee, frame: &[u8], proves: &[AuthId]) {
         let (RequestHeader { xid, op }, body) = RequestHeader::split(frame).expect("the client sends headers");
         let op = OpCode::from_i32(op).expect("the client knows its operations");
         if op == OpCode::Auth {
             self.auths += 1;
-            self.ids = proves.into_iter().cloned().collect();
+            self.ids = proves.into();
             return;
         }
         if is_write(op) {
@@ -222,6 +222,7 @@ pub fn is_write(op: OpCode) -> bool {
             | OpCode::SetData
             | OpCode::SetAcl
             | OpCode::Multi
+            | OpCode::Reconfig
             | OpCode::CloseSession
     )
 }
@@ -233,8 +234,17 @@ pub const USERS: [(&str, &str); 3] = [
     ("eve:green", "eve:yIEr9Gmwhin1/Yjy81BiglYp8ZE="),
 ];
 
+/// The operator, and the digest that makes it the superuser.
+pub const OPERATOR: (&str, &str) = ("ops:key", "ops:y1OP6TwzhGZiTBctga9SwDFNes4=");
+
+/// What the operator's auth packet and identities are.
+pub fn operator() -> (&'static str, Vec<AuthId>) {
+    let id = |scheme: &str, id: &str| AuthId { scheme: scheme.into(), id: id.into() };
+    (OPERATOR.0, vec![id("super", ""), id("digest", OPERATOR.1)])
+}
+
 /// What a user's auth packet and identity are.
-pub fn user(dice: &mut Dice) -> (&'static str, AuthId) {
+pub fn user(dice: &mut Dice) -> (&'static str, Vec<AuthId>) {
     let (packet, id) = dice.pick(&USERS);
-    (packet, AuthId { scheme: "digest".into(), id: id.into() })
+    (packet, vec![AuthId { scheme: "digest".into(), id: id.into() }])
 }

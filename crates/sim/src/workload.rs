@@ -11,6 +11,8 @@ use ostler_model::{
 
 /// Parents that everybody works under; made again by whoever finds them missing.
 pub const PARENTS: [&str; 4] = ["/set", "/queue", "/live", "/box"];
+/// How many of 100 requests of an operator change the ensemble.
+const CHANGES_PERCENT: u64 = 15;
 const REGISTERS: u64 = 6;
 const GUARDED: u64 = 3;
 
@@ -22,6 +24,8 @@ pub struct Workload {
     /// How many of 100 requests are reads.
     read_percent: u64,
     user: bool,
+    /// An operator's means.
+    changes: Vec<Ask>,
 }
 
 /// An owned request, so that it can be made in one place and sent in another.
@@ -46,6 +50,7 @@ pub enum Ask {
     AddWatch { path: String, recursive: bool },
     RemoveWatches { path: String, kind: WatcherType },
     CheckWatches { path: String, kind: WatcherType },
+    Reconfig { joining: Option<String>, leaving: Option<String> },
 }
 
 fn wire(acl: &[Acl]) -> Vec<WireAcl<'_>> {
@@ -84,6 +89,12 @@ impl Ask {
             Ask::AddWatch { path, recursive } => Request::AddWatch { path: text(path), recursive: *recursive },
             Ask::RemoveWatches { path, kind } => Request::RemoveWatches { path: text(path), kind: *kind },
             Ask::CheckWatches { path, kind } => Request::CheckWatches { path: text(path), kind: *kind },
+            Ask::Reconfig { joining, leaving } => Request::Reconfig {
+                joining: joining.as_deref().map(Into::into),
+                leaving: leaving.as_deref().map(Into::into),
+                new_members: None,
+                config_id: -1,
+            },
             Ask::Check { .. } => unreachable!("a check stands in a multi only"),
         }
     }
@@ -105,8 +116,8 @@ impl Ask {
 
 impl Workload {
     /// A client's. `user`: it has proved an identity.
-    pub fn new(dice: &mut Dice, client: usize, user: bool) -> Workload {
-        Workload { client, counter: 0, read_percent: dice.between(20, 70), user }
+    pub fn new(dice: &mut Dice, client: usize, user: bool, changes: Vec<Ask>) -> Workload {
+        Workload { client, counter: 0, read_percent: dice.between(20, 70), user, changes }
     }
 
     fn value(&mut self) -> Vec<u8> {
@@ -132,6 +143,9 @@ impl Workload {
 
     /// The next request.
     pub fn next(&mut self, dice: &mut Dice) -> Ask {
+        if !self.changes.is_empty() && dice.percent(CHANGES_PERCENT) {
+            return dice.pick(&self.changes);
+        }
         if dice.percent(self.read_percent) { self.read(dice) } else { self.write(dice) }
     }
 

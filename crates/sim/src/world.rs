@@ -109,7 +109,7 @@ impl World {
             clients,
             client_turns: vec![None; settings.clients],
             client_paused: vec![0; settings.clients],
-            referee: Referee::new(settings.servers),
+            referee: Referee::new(settings.servers, settings.ensemble()),
             phase: Phase::Faults,
             healed_at: 0,
             hash: settings.seed,
@@ -363,6 +363,10 @@ impl World {
                 return self.kill(server, Death::PowerLost, back_us, "power cut");
             }
             Fault::Kill { .. } | Fault::PowerCut { .. } => {}
+            Fault::Stop { server } => {
+                self.servers[server].resign();
+                self.wake_server(server, now);
+            }
             Fault::CrashAtCall { server, nth } => self.servers[server].fail_disk(nth, faulty::Fault::Crash),
             Fault::DiskError { server, nth, full } => {
                 let fault = if full { faulty::Fault::DiskFull } else { faulty::Fault::Device };
@@ -490,6 +494,7 @@ impl World {
 
     fn end(&mut self) -> Result<(), Violation> {
         self.phase = Phase::Over;
+        self.referee.compare_ensembles()?;
         for server in &self.servers {
             server.compare(&self.referee)?;
         }

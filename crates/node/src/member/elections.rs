@@ -73,12 +73,20 @@ impl Member {
         }
     }
 
-    /// Our opening message: names, not addresses, so that the other side resolves them anew.
+    /// Our opening message: names, not addresses, so that the other side resolves them anew. A server that was removed goes
+    /// on naming the address it had: who has a greater number hangs up and must dial it (E§2.3), and has no other one.
     fn handshake(&self) -> Handshake {
-        let own = |ensemble: &Ensemble| ensemble.member(self.me).map(|member| member.addresses()[0].election());
-        match own(&self.committed).or_else(|| own(&self.last_seen)) {
+        match self.own_address.clone() {
             Some(address) => Handshake::new(self.me, address),
             None => Handshake::Legacy { server: self.me },
+        }
+    }
+
+    /// Notes where this server takes votes, if one of its ensembles says so.
+    pub(super) fn note_own_address(&mut self) {
+        let own = |ensemble: &Ensemble| ensemble.member(self.me).map(|member| member.addresses()[0].election());
+        if let Some(address) = own(&self.committed).or_else(|| own(&self.last_seen)) {
+            self.own_address = Some(address);
         }
     }
 
@@ -238,5 +246,23 @@ mod tests {
         let (events, _) = heard(0, vote_of_one(Some("server.1=nonsense")));
         assert!(!events.iter().any(|event| matches!(event, Event::Gossip { .. })), "{events:?}");
         assert!(events.iter().any(|event| matches!(event, Event::Notified { .. })), "it counts all the same");
+    }
+
+    #[test]
+    fn who_was_removed_says_where_it_can_be_dialled() {
+        let now = Now { mono_ms: 1_000, wall_ms: 1_000 };
+        let mut tree = Tree::new(TreeConfig { seed: 0, digest: true });
+        let mut replica = Replica::member(Arc::new(NodeConfig::default()), &tree, now);
+        let mut streams = vec![Stream::new()];
+        let mut parts = Parts { now, tree: &mut tree, replica: &mut replica, streams: &mut streams };
+        let history = History { trusted: true, ..History::default() };
+        let boot = Boot { epochs: Epochs::default(), history, committed: ensemble(1), last_seen: ensemble(1) };
+        let mut member = Member::new(Settings::new(ServerId(1)), boot, 1 << 20, &mut parts);
+        let before = member.handshake();
+        assert_eq!(before.dialable().next().map(|address| address.port), Some(12));
+        let without = Ensemble::parse("server.2=h:21:22:participant;23\nversion=2").unwrap();
+        (member.committed, member.last_seen) = (without.clone(), without);
+        member.note_own_address();
+        assert_eq!(member.handshake(), before);
     }
 }

@@ -6,7 +6,7 @@
 use super::{Referee, Verdict, broken};
 use crate::model::State;
 use crate::server::{Durable, Found};
-use ostler_model::Zxid;
+use ostler_model::{Ensemble, ServerId, Txn, Zxid};
 use ostler_zab::{Epochs, Payload, Trace};
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
@@ -31,6 +31,8 @@ pub enum Seen {
     },
     /// It does not serve any more.
     Stopped,
+    /// This ensemble is in force.
+    Activated(Ensemble),
     /// For people.
     Trace(Trace),
     /// A peer sent what cannot be read.
@@ -58,19 +60,25 @@ pub struct Members {
     proposed: BTreeMap<Zxid, Payload>,
     /// Server and life.
     leader_of: BTreeMap<u32, (usize, u32)>,
-    quorum: usize,
+    /// The ensembles in force, each from behind its transaction on.
+    ensembles: Vec<(Zxid, Ensemble)>,
+    /// What each server has in force, and everything that ever was somewhere.
+    in_force: Vec<i64>,
+    activated: BTreeMap<i64, Ensemble>,
     /// Servers that serve, and since when they lead.
     pub serving: Vec<bool>,
 }
 
 impl Members {
-    /// So many voters.
-    pub fn new(servers: usize) -> Members {
+    /// So many servers, and the first ensemble.
+    pub fn new(servers: usize, first: Ensemble) -> Members {
         Members {
             known: vec![Known::default(); servers],
             proposed: BTreeMap::new(),
             leader_of: BTreeMap::new(),
-            quorum: servers / 2 + 1,
+            ensembles: vec![(Zxid::ZERO, first)],
+            in_force: vec![0; servers],
+            activated: BTreeMap::new(),
             serving: vec![false; servers],
         }
     }
@@ -115,6 +123,7 @@ impl Referee {
                 self.members.serving[server] = false;
                 Ok(())
             }
+            Seen::Activated(ensemble) => self.activated(server, ensemble),
             Seen::Trouble(what) => Err(broken(CHECK, format!("server {server} cannot read what a peer sends: {what}"))),
             Seen::Trace(_) => Ok(()),
         }
@@ -166,20 +175,80 @@ impl Referee {
         Ok(())
     }
 
-    /// A transaction is committed: a quorum must have it on disk (INV-15).
-    pub(super) fn has_quorum(&self, zxid: Zxid) -> Verdict {
-        let members = &self.members;
+    /// A transaction is committed: a quorum must have it on disk (INV-15); of a reconfiguration, one of the ensemble before
+    /// it and one of the next (INV-24).
+    pub(super) fn has_quorum(&mut self, zxid: Zxid, txn: &Txn) -> Verdict {
+        let members = &mut self.members;
         if members.known.len() < 2 {
             return Ok(());
         }
-        let having = members.known.iter().filter(|known| known.has(zxid)).count();
-        if having < members.quorum {
-            return Err(broken(
-                CHECK,
-                format!("INV-15: {zxid} is applied while {having} of {} servers have it on disk", members.known.len()),
-            ));
+        let next = match txn {
+            Txn::Reconfig { data: Some(text), .. } => {
+                let text = String::from_utf8_lossy(text);
+                let next = Ensemble::parse(&text);
+                Some(next.map_err(|error| broken(CHECK, format!("INV-24: {zxid} is no ensemble: {error}: {text}")))?)
+            }
+            _ => None,
+        };
+        let has = |server: ServerId| members.known[server.0 as usize - 1].has(zxid);
+        let in_force = members.ensembles.last().map(|(_, ensemble)| ensemble);
+        for ensemble in in_force.into_iter().chain(&next) {
+            if !ensemble.is_quorum(has) {
+                let having: Vec<i64> = ensemble.voters().filter(|it| has(*it)).map(|it| it.0).collect();
+                let words = format!("INV-15: {zxid} is applied while {having:?} have it on disk, of {ensemble}");
+                return Err(broken(CHECK, words));
+            }
+        }
+        members.ensembles.extend(next.map(|next| (zxid, next)));
+        Ok(())
+    }
+
+    /// An ensemble is in force for a server: the same under each version, and never an older one (INV-24).
+    fn activated(&mut self, server: usize, ensemble: &Ensemble) -> Verdict {
+        let members = &mut self.members;
+        let version = ensemble.version();
+        let before = std::mem::replace(&mut members.in_force[server], version);
+        let known = members.activated.entry(version).or_insert_with(|| ensemble.clone());
+        if version <= before || !known.has_same_members(ensemble) {
+            let words =
+                format!("INV-24: server {server} puts {ensemble} into force behind version {before:x}, {known}");
+            return Err(broken(CHECK, words));
         }
         Ok(())
+    }
+
+    /// A process begins with the ensemble of this version in its files.
+    pub fn begins_with(&mut self, server: usize, version: i64) {
+        self.members.in_force[server] = version;
+    }
+
+    /// True for members of the newest ensemble. A server that was removed, or never asked in, need not find it.
+    pub fn is_member(&self, server: usize) -> bool {
+        let newest = self.members.ensembles.last();
+        newest.is_some_and(|(_, ensemble)| ensemble.member(ServerId(server as i64 + 1)).is_some())
+    }
+
+    /// At the end, all members have the newest ensemble, and all that ever were in force are committed (INV-24).
+    pub fn compare_ensembles(&self) -> Verdict {
+        let members = &self.members;
+        let committed = |version: &i64| members.ensembles.iter().find(|(zxid, _)| zxid.0 == *version);
+        for (version, ensemble) in &members.activated {
+            let is_first = Zxid(*version).counter() == 0;
+            let first = is_first.then(|| &members.ensembles[0]);
+            if !first.or_else(|| committed(version)).is_some_and(|(_, other)| other.has_same_members(ensemble)) {
+                return Err(broken(CHECK, format!("INV-24: {ensemble} was in force and is not committed")));
+            }
+        }
+        let newest = members.activated.keys().next_back().copied().unwrap_or_default();
+        // Who is no member may have stopped before it heard of it.
+        let is_behind = |server: usize| members.in_force[server] != newest && self.is_member(server);
+        match (0..members.in_force.len()).find(|server| is_behind(*server)) {
+            Some(server) => {
+                let version = members.in_force[server];
+                Err(broken(CHECK, format!("INV-24: server {server} ends with version {version:x}, not {newest:x}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Something became durable on a member's disk, whether the member knows it yet or not.

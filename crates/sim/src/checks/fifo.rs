@@ -79,6 +79,9 @@ impl Referee {
                 path.as_deref() == Some(&create.path) && now(&create.path) == Some(*stat)
             }
             (Txn::SetData { path, .. } | Txn::SetAcl { path, .. }, Reply::Stat(stat)) => now(path) == Some(*stat),
+            (Txn::Reconfig { path, data, .. }, Reply::Data { data: shown, stat }) => {
+                data.as_deref() == *shown && now(path) == Some(*stat)
+            }
             (Txn::Delete { .. } | Txn::CloseSession { .. }, Reply::Empty) => true,
             (Txn::Multi(parts), Reply::Multi(results)) => {
                 let failed = parts.iter().any(Txn::is_error);

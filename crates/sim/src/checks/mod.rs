@@ -16,8 +16,8 @@ pub mod watches;
 pub mod writes;
 
 use crate::heap::Micros;
-use crate::model::{Change, State, Versions};
-use ostler_model::{AuthIds, OpCode, SessionId, Txn, TxnHeader, Zxid};
+use crate::model::{Change, State, Versions, members_in};
+use ostler_model::{AuthIds, Ensemble, OpCode, SessionId, Txn, TxnHeader, Zxid};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -103,8 +103,9 @@ pub struct Referee {
 
 impl Referee {
     /// Nothing has happened yet.
-    pub fn new(servers: usize) -> Referee {
-        let state = State::new();
+    pub fn new(servers: usize, first: Ensemble) -> Referee {
+        let mut state = State::new();
+        state.members = members_in(&first.to_string());
         Referee {
             entries: Vec::new(),
             versions: Versions::of(&state),
@@ -114,7 +115,7 @@ impl Referee {
             last_cxid: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             acknowledged_count: 0,
-            members: ensemble::Members::new(servers),
+            members: ensemble::Members::new(servers, first),
             locks: locks::Locks::default(),
             heard: BTreeMap::new(),
         }

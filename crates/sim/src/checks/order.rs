@@ -33,7 +33,6 @@ impl Referee {
 
     /// A transaction is committed that nobody has applied before.
     fn extend(&mut self, server: usize, zxid: Zxid, record: &Arc<[u8]>) -> Verdict {
-        self.has_quorum(zxid)?;
         let last = self.last_zxid();
         if !last.is_followed_by(zxid) {
             return Err(broken(CHECK, format!("INV-7: server {server} applies {zxid} directly behind {last}")));
@@ -44,6 +43,7 @@ impl Referee {
         if decoded.header.zxid != zxid {
             return Err(broken(CHECK, format!("the record of {zxid} says {}", decoded.header.zxid)));
         }
+        self.has_quorum(zxid, &decoded.txn)?;
         self.judge_txn(&decoded.header, &decoded.txn)?;
         let mut touched = BTreeSet::new();
         let changes = self

@@ -4,8 +4,8 @@
 
 use super::{Referee, Verdict, broken};
 use crate::judge::{Caller, agrees, verdict};
-use crate::model::State;
-use ostler_model::{ErrorCode, Owner, SessionId, Txn, TxnHeader};
+use crate::model::{State, members_in};
+use ostler_model::{ErrorCode, Owner, Request, SessionId, Txn, TxnHeader, Zxid};
 use ostler_wire::client::decode_request;
 
 const CHECK: &str = "writes";
@@ -37,6 +37,10 @@ impl Referee {
         *last = cxid;
         let request = decode_request(asked.op, &asked.body, usize::MAX)
             .map_err(|error| broken(CHECK, format!("a simulated client sent what does not decode: {error}")))?;
+        if let Request::Reconfig { joining, leaving, .. } = &request {
+            return reconfigured(&self.state, zxid, (joining.as_deref(), leaving.as_deref()), txn)
+                .map_err(|words| broken(CHECK, format!("INV-33: {zxid}, {request:?}: {words}")));
+        }
         let caller = Caller { session, ids: &asked.ids };
         let expected = verdict(&self.state, caller, &request).unwrap_or_else(Txn::Error);
         if !agrees(&expected, txn) {
@@ -52,6 +56,24 @@ impl Referee {
             return Err(broken(CHECK, format!("INV-36: {zxid} is of session {session}, which has ended: {txn:?}")));
         }
         Ok(())
+    }
+}
+
+/// What a reconfiguration becomes. Whether one is under way and who is synchronised is not known here: so it may always
+/// be refused for that.
+fn reconfigured(state: &State, zxid: Zxid, asked: (Option<&str>, Option<&str>), txn: &Txn) -> Result<(), String> {
+    let mut members = state.members.clone();
+    let left = asked.1.unwrap_or_default().split(',').filter_map(|id| id.parse::<i64>().ok());
+    left.for_each(|id| drop(members.remove(&id)));
+    members.extend(members_in(asked.0.unwrap_or_default()));
+    let voters = members.values().filter(|line| line.contains(":participant;")).count();
+    let lines: String = members.values().map(|line| format!("{line}\n")).collect();
+    let expected = format!("{lines}version={:x}", zxid.0);
+    match txn {
+        Txn::Error(ErrorCode::ReconfigInProgress | ErrorCode::NewConfigNoQuorum) => Ok(()),
+        Txn::Error(ErrorCode::BadArguments) if voters < 2 => Ok(()),
+        Txn::Reconfig { data, .. } if data.as_deref() == Some(expected.as_bytes()) && voters >= 2 => Ok(()),
+        other => Err(format!("became {other:?}, should be {expected}")),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::heap::Micros;
 use ostler_model::Dice;
-use ostler_model::Zxid;
+use ostler_model::{Ensemble, Zxid};
 use ostler_store::faulty::FaultyDisk;
 use ostler_store::{DataDirs, EpochFiles, Log, SealedSnapshot, StoreError, Truncation};
 use ostler_zab::{DiskDone, DiskOp, Epochs, Generation};
@@ -59,6 +59,17 @@ pub struct DiskThread {
     /// What became durable since the last look, told or not.
     durable: Vec<Durable>,
     epoch_files_lie: bool,
+    /// The files of ensembles.
+    pub ensembles: EnsembleFiles,
+}
+
+/// The files of the ensembles that a member knows; each takes the place of the old one at once.
+#[derive(Clone, Debug)]
+pub struct EnsembleFiles {
+    /// In force.
+    pub committed: Ensemble,
+    /// Proposed.
+    pub next: Option<Ensemble>,
 }
 
 enum Flight {
@@ -70,14 +81,20 @@ enum Flight {
 
 impl DiskThread {
     /// Nothing queued.
-    pub fn new(log: Log<FaultyDisk>, epochs: EpochFiles<FaultyDisk>, dirs: DataDirs, epoch_files_lie: bool) -> Self {
+    pub fn new(log: Log<FaultyDisk>, epochs: EpochFiles<FaultyDisk>, dirs: DataDirs, ensembles: EnsembleFiles) -> Self {
         let (jobs, reports, durable) = (Vec::new(), Vec::new(), Vec::new());
-        DiskThread { log, epochs, dirs, jobs, flight: None, reports, durable, epoch_files_lie }
+        let epoch_files_lie = false;
+        DiskThread { log, epochs, dirs, jobs, flight: None, reports, durable, epoch_files_lie, ensembles }
     }
 
     /// Queues a job.
     pub fn push(&mut self, job: Job) {
         self.jobs.push(job);
+    }
+
+    /// The epoch files are never written (a mutant).
+    pub fn lose_epochs(&mut self) {
+        self.epoch_files_lie = true;
     }
 
     /// What happened since the last call, in order.
@@ -192,7 +209,14 @@ impl DiskThread {
                 }
             }
             DiskOp::Fence => DiskDone::Fenced,
-            DiskOp::SaveConfig { .. } => DiskDone::ConfigSaved,
+            DiskOp::SaveConfig { ref ensemble, committed } => {
+                let files = &mut self.ensembles;
+                files.next = (!committed).then(|| Ensemble::clone(ensemble));
+                if committed {
+                    files.committed = Ensemble::clone(ensemble);
+                }
+                DiskDone::ConfigSaved
+            }
             DiskOp::Append { .. } | DiskOp::Install { .. } => unreachable!("handled by the callers"),
         })
     }

@@ -16,6 +16,7 @@ use crate::heap::Micros;
 use crate::net::{Host, Net};
 use crate::settings::Settings;
 pub use disk::Durable;
+use disk::EnsembleFiles;
 use ostler_model::Dice;
 use ostler_model::Zxid;
 use ostler_node::NodeConfig;
@@ -100,6 +101,8 @@ pub struct Server {
     plans: Vec<(Micros, Later)>,
     /// Turns in a row that a deadline asked for and that did not move it.
     overdue: u32,
+    /// The files of its ensembles.
+    ensembles: EnsembleFiles,
     /// Prints lines of the trace.
     pub trace: bool,
     /// Starts of the process.
@@ -112,6 +115,7 @@ impl Server {
     /// A machine with an empty disk.
     pub fn new(mut dice: Dice, index: usize, settings: Arc<Settings>) -> Server {
         let disk = FaultyDisk::new(dice.number());
+        let first = settings.first_ensemble_of(index);
         if settings.breaks("dir-syncs-lie") {
             disk.ignore_dir_syncs();
         }
@@ -133,6 +137,7 @@ impl Server {
             proposed: BTreeMap::new(),
             plans: Vec::new(),
             overdue: 0,
+            ensembles: EnsembleFiles { committed: first, next: None },
             trace: false,
             boots: 0,
             snapshots: 0,
@@ -175,6 +180,7 @@ impl Server {
     /// What stands in the way of a healthy end: not running, or behind.
     pub fn complaint(&self, referee: &Referee) -> Option<String> {
         match &self.process {
+            _ if !referee.is_member(self.index) => None,
             None => Some(format!("server {} does not run", self.index)),
             Some(process) if process.zxid() < referee.last_zxid() => {
                 Some(format!("server {} stands at {}, not {}", self.index, process.zxid(), referee.last_zxid()))
@@ -188,7 +194,8 @@ impl Server {
     /// # Errors
     /// It differs.
     pub fn compare(&self, referee: &Referee) -> Result<(), Violation> {
-        self.process.as_ref().map_or(Ok(()), |process| referee.compare_content(self.index, process.tree()))
+        let process = self.process.as_ref().filter(|_| referee.is_member(self.index));
+        process.map_or(Ok(()), |process| referee.compare_content(self.index, process.tree()))
     }
 
     /// Starts the process: recovery with the real store.
@@ -212,7 +219,7 @@ impl Server {
             started.map(|process| (process, None))
         } else {
             let me = self.settings.server_id(self.index);
-            Process::member(&ground, me, &self.settings.ensemble()).map(|(process, found)| (process, Some(found)))
+            Process::member(&ground, me, &self.ensembles).map(|(process, found)| (process, Some(found)))
         };
         let (process, found) = match started {
             Ok(started) => started,
@@ -226,6 +233,7 @@ impl Server {
             return Outcome::Broken(violation);
         }
         self.proposed.retain(|zxid, _| *zxid <= process.zxid());
+        referee.begins_with(self.index, self.ensembles.committed.version());
         net.listen(now, self.host(), crate::clients::CLIENT_PORT, true);
         if self.settings.servers > 1 {
             net.listen(now, self.host(), peers::ELECTION_PORT, true);
@@ -243,7 +251,13 @@ impl Server {
             min_session_timeout_ms: 2 * settings.tick_ms as i32,
             max_session_timeout_ms: 20 * settings.tick_ms as i32,
             container_check_interval_ms: 3_000,
-            policy: Policy { standalone: settings.servers == 1, extended_types: true, ..Policy::default() },
+            policy: Policy {
+                standalone: settings.servers == 1,
+                extended_types: true,
+                reconfig_enabled: settings.reconfigures,
+                ..Policy::default()
+            },
+            super_digest: settings.reconfigures.then(|| crate::tap::OPERATOR.1.to_owned()),
             outstanding_max: settings.outstanding_max,
             stream_batches_max: settings.stream_batches_max,
             shards: settings.shards,
@@ -251,6 +265,13 @@ impl Server {
             #[cfg(feature = "mutants")]
             mutant: settings.node_mutant,
             ..NodeConfig::default()
+        }
+    }
+
+    /// The operator stops the process in an orderly way.
+    pub fn resign(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.resigns = true;
         }
     }
 
@@ -280,6 +301,9 @@ impl Server {
         };
         if self.disk.is_down() {
             return self.disk_error("", "");
+        }
+        if matches!(&process.ordering, Ordering::Member(peers) if peers.has_resigned) {
+            return Outcome::Died(Death::Killed, "it was stopped".into());
         }
         let begun = match &mut process.ordering {
             Ordering::Alone(log) => log.begin(now, &mut self.dice, self.disk_us),
@@ -447,6 +471,7 @@ impl Server {
                     if partly {
                         peers.disk.interrupted();
                     }
+                    self.ensembles = peers.disk.ensembles.clone();
                     for durable in peers.disk.take_durable() {
                         referee.durable(self.index, &durable)?;
                     }

@@ -70,6 +70,8 @@ pub struct Peers {
     /// For the checks, in order.
     pub seen: Vec<Seen>,
     more: bool,
+    /// Nothing keeps this server any more: its process ends.
+    pub has_resigned: bool,
 }
 
 impl Peers {
@@ -89,6 +91,7 @@ impl Peers {
             wanted: Vec::new(),
             seen: Vec::new(),
             more: false,
+            has_resigned: false,
         }
     }
 
@@ -110,6 +113,12 @@ impl Peers {
     /// When time alone makes something happen, in the server's milliseconds.
     pub fn next_deadline(&self) -> Option<u64> {
         self.member.next_deadline()
+    }
+
+    /// The operator stops this server.
+    pub fn resign(&mut self, parts: &mut Parts<'_>, around: &mut Around<'_>) {
+        self.member.resign(parts);
+        self.carry_out(parts, around);
     }
 
     /// What shards and replica did reaches the ensemble.
@@ -288,7 +297,8 @@ impl Peers {
             Order::Trace(trace) => self.seen.push(Seen::Trace(trace)),
             Order::PeerNotice { what } | Order::PeerTrouble { what, .. } => self.seen.push(Seen::Trouble(what)),
             Order::ServingReadOnly | Order::NothingToShow | Order::StoppedReadOnly => {}
-            Order::Activate(_) | Order::Resigned => {}
+            Order::Activate(ensemble) => self.seen.push(Seen::Activated(*ensemble)),
+            Order::Resigned => self.has_resigned = true,
         }
     }
 

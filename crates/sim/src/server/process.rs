@@ -1,7 +1,7 @@
 //! The running process of a server: what the loop of the real one does (`ostler_server`), in any order that its threads
 //! could do it: shards lag behind one another, messages between them and the replica travel in parts.
 
-use super::disk::{DiskThread, RECORD_BYTES_MAX};
+use super::disk::{DiskThread, EnsembleFiles, RECORD_BYTES_MAX};
 use super::log::LogThread;
 use super::peers::{Around, Peers};
 use super::snapshots::Snapshot;
@@ -12,7 +12,7 @@ use crate::heap::Micros;
 use crate::net::{End, Net, Status};
 use crate::settings::Settings;
 use ostler_model::Dice;
-use ostler_model::{Ensemble, ServerId, SessionId, Txn, Zxid};
+use ostler_model::{ServerId, SessionId, Txn, Zxid};
 use ostler_node::{
     ConnId, ConnStatus, Member, NodeConfig, NodeEvent, Now, Outbox, Parts, Replica, Shard, Stream, Submit,
 };
@@ -104,6 +104,8 @@ pub struct Process {
     in_charge_since: Micros,
     last_turn_ms: u64,
     port: u16,
+    /// The operator stops it with the next turn.
+    pub resigns: bool,
 }
 
 /// Where a process finds its things.
@@ -167,6 +169,7 @@ impl Ground<'_> {
             in_charge_since: self.now,
             last_turn_ms: self.clock.mono_ms,
             port: 1_024,
+            resigns: false,
             tree,
             config: self.config.clone(),
         }
@@ -187,7 +190,11 @@ impl Process {
     }
 
     /// A member of an ensemble recovers and looks for the others.
-    pub fn member(ground: &Ground<'_>, me: ServerId, ensemble: &Ensemble) -> Result<(Process, Found), StoreError> {
+    pub fn member(
+        ground: &Ground<'_>,
+        me: ServerId,
+        ensembles: &EnsembleFiles,
+    ) -> Result<(Process, Found), StoreError> {
         ground.dirs.prepare(ground.disk, true)?;
         let options = MemberOptions::new(ground.recovery());
         let state = recover_member(ground.disk, ground.dirs, &options, &mut |_| {})?;
@@ -197,8 +204,13 @@ impl Process {
         let saved = files.epochs();
         let epochs = Epochs { accepted: saved.accepted, current: saved.current };
         let log = Log::after(ground.disk.clone(), ground.log_config(), last);
-        let disk = DiskThread::new(log, files, ground.dirs.clone(), ground.settings.breaks("epoch-files-lie"));
-        let boot = Boot { epochs, history, committed: ensemble.clone(), last_seen: ensemble.clone() };
+        let mut disk = DiskThread::new(log, files, ground.dirs.clone(), ensembles.clone());
+        if ground.settings.breaks("epoch-files-lie") {
+            disk.lose_epochs();
+        }
+        let committed = ensembles.committed.clone();
+        let last_seen = ensembles.next.clone().unwrap_or_else(|| committed.clone());
+        let boot = Boot { epochs, history, committed, last_seen };
         let config = &ground.config;
         let mut replica = Replica::member(config.clone(), &tree, ground.clock);
         let mut streams: Vec<Stream> = (0..config.shards).map(|_| Stream::new()).collect();
@@ -240,6 +252,9 @@ impl Process {
         self.accept(scene);
         self.note_heard(scene);
         self.with_peers(scene, Peers::turn)?;
+        if std::mem::take(&mut self.resigns) {
+            self.with_peers(scene, Peers::resign)?;
+        }
         let mut more = self.turn_shards(scene, gap);
         self.with_peers(scene, Peers::run)?;
         self.apply(scene)?;
