@@ -9,15 +9,18 @@ pub struct Mutant {
     pub what: &'static str,
     /// How many servers the world has.
     pub servers: usize,
-    /// The first seed that finds it.
+    /// It is found here, or, since seeds move with every change of the code, within the next [`SEEDS_MAX`].
     pub seed: u64,
-    /// The check that finds it there; "assertion" is one of the server's own.
+    /// The check that finds it, or several of which one does; "assertion" is one of the server's own.
     pub found_by: &'static str,
 }
 
 const fn mutant(name: &'static str, servers: usize, seed: u64, found_by: &'static str, what: &'static str) -> Mutant {
     Mutant { name, what, servers, seed, found_by }
 }
+
+/// So many seeds may be needed.
+pub const SEEDS_MAX: u64 = 100;
 
 /// All of them.
 pub const ALL: &[Mutant] = &[
@@ -73,6 +76,10 @@ pub fn quirks(name: Option<&str>) -> ostler_zab::Quirks {
         Some("skip-ahead-check") => quirks.skip_ahead_check = true,
         Some("skip-fence") => quirks.skip_fence = true,
         Some("commit-out-of-order") => quirks.commit_out_of_order = true,
+        Some("only-old-quorum") => quirks.only_old_quorum = true,
+        Some("only-new-quorum") => quirks.only_new_quorum = true,
+        Some("keep-cut-ensemble") => quirks.keep_cut_ensemble = true,
+        Some("count-observers") => quirks.count_observers = true,
         _ => {}
     }
     quirks
