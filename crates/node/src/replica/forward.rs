@@ -127,7 +127,9 @@ impl Replica {
                 None
             }
             Role::Leader => {
-                self.forwarding.syncs.push_back((origin, Some(self.last_proposed)));
+                // Not `last_proposed`: in a new epoch that is its beginning, which no transaction has.
+                let proposed = self.window.back().map_or(tree.zxid(), |last| last.header.zxid);
+                self.forwarding.syncs.push_back((origin, Some(proposed)));
                 self.outbound.push(Outbound::Barrier);
                 None
             }

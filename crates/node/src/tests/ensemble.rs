@@ -170,6 +170,22 @@ fn what_is_committed_when_a_role_ends_is_applied() {
     assert_eq!(cluster.zxid_and_digest(0).0, committed);
 }
 
+#[test]
+fn a_sync_at_a_leader_whose_epoch_has_no_transaction_yet_is_answered() {
+    let mut cluster = three();
+    let old = cluster.leader().unwrap();
+    let follower = (old + 1) % 3;
+    let (_, session) = cluster.attach(follower, SessionId::NONE, 30_000);
+    cluster.crash(old);
+    cluster.advance(3_000);
+    let new = cluster.leader().unwrap();
+    let (conn, session) = cluster.attach(new, session.unwrap(), 30_000);
+    assert!(session.is_some());
+    assert_eq!(cluster.ask(new, conn, &[of_path(1, OpCode::Sync, "/")]).len(), 1);
+    let answers = cluster.ask(new, conn, &[of_path(2, OpCode::Sync, "/"), create(3, "/a", b"", 0)]);
+    assert_eq!(answers.iter().map(|answer| answer.err).collect::<Vec<_>>(), [0, 0]);
+}
+
 /// DEV-18: what is read behind a sync is not older than the sync.
 #[test]
 fn a_leader_that_is_cut_off_answers_no_sync() {
