@@ -40,8 +40,6 @@ pub struct NodeConfig {
     pub container_check_interval_ms: u64,
     /// `znode.container.maxPerMinute`.
     pub container_max_per_minute: u32,
-    /// `znode.container.maxNeverUsedIntervalMs`, 0 = never.
-    pub container_max_never_used_ms: i64,
     /// `globalOutstandingLimit`: requests that may be away at the replica, over all shards.
     pub outstanding_max: usize,
     /// `audit.enable`: writes are told to the shell as [`NodeEvent::Audit`](crate::NodeEvent::Audit).
@@ -124,7 +122,6 @@ impl Default for NodeConfig {
             ensemble_names: Vec::new(),
             container_check_interval_ms: 60_000,
             container_max_per_minute: 10_000,
-            container_max_never_used_ms: 0,
             outstanding_max: limits::OUTSTANDING_MAX,
             audit: false,
             request_throttle: RequestThrottle::default(),

@@ -56,6 +56,8 @@ pub struct Policy {
     pub reconfig_enabled: bool,
     /// The end of a session names the nodes it deletes (`closeSessionTxn.enabled`).
     pub close_session_paths: bool,
+    /// A container that never had a child is deleted after this time (`znode.container.maxNeverUsedIntervalMs`); 0: never.
+    pub container_max_never_used_ms: i64,
     /// No ensemble: reconfig answers -6.
     pub standalone: bool,
     pub schemes: Schemes,
@@ -72,6 +74,7 @@ impl Default for Policy {
             enforce_quota: false,
             reconfig_enabled: false,
             close_session_paths: true,
+            container_max_never_used_ms: 0,
             standalone: true,
             schemes: Schemes::default(),
             txn_bytes_max: limits::TXN_BYTES_MAX,

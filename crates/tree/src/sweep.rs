@@ -3,7 +3,7 @@
 use crate::Tree;
 use crate::table::NodeId;
 use core::ops::Bound;
-use ostler_model::Owner;
+use ostler_model::{Owner, StoredStat};
 
 /// Candidates that one call looks at.
 const EXAMINED_MAX: usize = 1_024;
@@ -43,16 +43,18 @@ impl Tree {
 
     fn is_due(&self, id: NodeId, now_ms: i64, max_never_used_ms: i64) -> bool {
         let node = self.node_ref(id);
-        if node.num_children() > 0 {
-            return false;
-        }
-        let stat = node.stored();
-        let idle_ms = now_ms.saturating_sub(stat.mtime);
-        match node.owner() {
-            Owner::Container if stat.cversion > 0 => true,
-            Owner::Container => max_never_used_ms != 0 && idle_ms > max_never_used_ms,
-            Owner::Ttl(ttl_ms) => idle_ms > ttl_ms,
-            Owner::Persistent | Owner::Session(_) => false,
-        }
+        node.num_children() == 0 && is_due(&node.stored(), now_ms, max_never_used_ms)
+    }
+}
+
+/// Whether a node without children is to be deleted: a container that had some, or was not used for too long (0: never
+/// too long), or a TTL node whose time is over.
+pub(crate) fn is_due(stat: &StoredStat, now_ms: i64, max_never_used_ms: i64) -> bool {
+    let idle_ms = now_ms.saturating_sub(stat.mtime);
+    match Owner::from_raw(stat.ephemeral_owner) {
+        Owner::Container if stat.cversion > 0 => true,
+        Owner::Container => max_never_used_ms != 0 && idle_ms > max_never_used_ms,
+        Owner::Ttl(ttl_ms) => idle_ms > ttl_ms,
+        Owner::Persistent | Owner::Session(_) => false,
     }
 }

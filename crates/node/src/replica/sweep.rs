@@ -67,7 +67,7 @@ impl Replica {
         if self.sweep.found.is_empty()
             && let Some(cursor) = &mut self.sweep.cursor
         {
-            self.sweep.found = tree.sweep(cursor, now.wall_ms, self.config.container_max_never_used_ms).into();
+            self.sweep.found = tree.sweep(cursor, now.wall_ms, self.config.policy.container_max_never_used_ms).into();
             if cursor.is_done() {
                 self.sweep.cursor = None;
             }

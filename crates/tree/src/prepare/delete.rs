@@ -2,7 +2,8 @@
 
 use super::{Check, next_version, parent_of};
 use crate::Store;
-use ostler_model::{Delete, ErrorCode, Owner, Txn, path, perms};
+use crate::sweep::is_due;
+use ostler_model::{Delete, ErrorCode, Txn, path, perms};
 
 /// The path of a node to delete and its parent's.
 fn deletable(path: Option<&str>) -> Result<(&str, &str), ErrorCode> {
@@ -29,20 +30,15 @@ impl Check<'_> {
     }
 
     /// The sweeper decided on committed state; what is pending may have changed the node's mind. Stricter than
-    /// Apache, whose operation also deletes persistent leaves and TTL nodes that were just written to.
+    /// Apache, whose operation also deletes persistent leaves, TTL nodes that were just written to, and containers that were just
+    /// created.
     pub(super) fn delete_container(&self, path: Option<&str>) -> Result<Txn, ErrorCode> {
         let (path, parent_path) = deletable(path)?;
         let node = self.find(path)?;
         if self.view.num_children(node) > 0 {
             return Err(ErrorCode::NotEmpty);
         }
-        let stat = self.view.stat(node);
-        let is_due = match Owner::from_raw(stat.ephemeral_owner) {
-            Owner::Container => true,
-            Owner::Ttl(ttl_ms) => self.header.time_ms.saturating_sub(stat.mtime) > ttl_ms,
-            Owner::Persistent | Owner::Session(_) => false,
-        };
-        if !is_due {
+        if !is_due(&self.view.stat(node), self.header.time_ms, self.policy.container_max_never_used_ms) {
             return Err(ErrorCode::BadVersion);
         }
         self.find(parent_path)?;

@@ -9,6 +9,8 @@ fn sweep(path: &str) -> Request<'_> {
 fn swept() -> Server {
     let mut server = Server::extended();
     server.create(Create { op: CreateOp::Container, ..flagged("/wire/c", 4) }).unwrap();
+    server.make("/wire/c/x");
+    assert_eq!(server.code(&delete("/wire/c/x", -1)), 0);
     server.create(ttl("/wire/t", 5, 100)).unwrap();
     server.session = SessionId::NONE;
     server
@@ -50,6 +52,22 @@ fn a_persistent_leaf_stays() {
     server.make("/wire/p");
     server.session = SessionId::NONE;
     assert_eq!(server.code(&sweep("/wire/p")), -103);
+}
+
+/// The sweeper looked at another one, which was deleted and made again before its turn. Apache deletes the new one.
+#[test]
+fn a_container_that_was_just_made_stays() {
+    let mut server = swept();
+    assert_eq!(server.code(&sweep("/wire/c")), 0);
+    server.session = SESSION;
+    server.create(Create { op: CreateOp::Container, ..flagged("/wire/c", 4) }).unwrap();
+    server.session = SessionId::NONE;
+    assert_eq!(server.code(&sweep("/wire/c")), -103);
+    server.policy.container_max_never_used_ms = 100;
+    server.time_ms += 100;
+    assert_eq!(server.code(&sweep("/wire/c")), -103, "not yet");
+    server.time_ms += 1;
+    assert_eq!(server.code(&sweep("/wire/c")), 0);
 }
 
 #[test]

@@ -275,7 +275,7 @@ impl Model {
             return Err(-111);
         }
         let due = match Owner::from_raw(node.stat.ephemeral_owner) {
-            Owner::Container => true,
+            Owner::Container => node.stat.cversion > 0,
             Owner::Ttl(ms) => step.header.time_ms - node.stat.mtime > ms,
             _ => false,
         };
