@@ -46,7 +46,7 @@ pub struct Session {
     is_lasting: bool,
     /// At a server without one.
     search: Option<Search>,
-    /// The newest zxid a reply named: a server behind it must not hold this session.
+    /// The newest zxid a reply or an event named: a server behind it must not hold this session.
     seen: Zxid,
     watches: Watches,
     /// Watches are known to be complete up to here: where the catch-up of the next setWatches begins. Stands still
@@ -161,7 +161,7 @@ impl Session {
         self.id
     }
 
-    /// The newest zxid that a reply named.
+    /// The newest zxid that a reply or an event named.
     pub fn zxid_seen(&self) -> Zxid {
         self.seen
     }
@@ -512,6 +512,9 @@ impl Session {
     }
 
     fn event(&mut self, now_ms: u64, zxid: Zxid, body: &[u8]) {
+        if zxid.0 > 0 {
+            self.seen = self.seen.max(zxid);
+        }
         let Some((kind, path)) = decode_event(body) else {
             return self.protocol_error(now_ms, "a malformed watch event".into());
         };

@@ -159,6 +159,22 @@ fn replies_come_in_order_and_carry_the_zxid() {
     assert_eq!(world.session.pending(), 0);
 }
 
+/// A server that is behind an event must not hold the session, or it would show what was there before.
+#[test]
+fn an_event_counts_as_seen() {
+    let mut world = World::connected();
+    let link = world.link.unwrap();
+    let mut event = reply_bytes(-1, 99, 0);
+    for part in [3_i32.to_be_bytes(), 3_i32.to_be_bytes(), 2_i32.to_be_bytes()] {
+        event.extend_from_slice(&part);
+    }
+    event.extend_from_slice(b"/a");
+    let length = (event.len() - 4) as i32;
+    event[..4].copy_from_slice(&length.to_be_bytes());
+    world.session.received(1, link, &event);
+    assert_eq!(world.session.zxid_seen(), Zxid(99));
+}
+
 #[test]
 fn an_xid_out_of_order_ends_the_connection() {
     let mut world = World::connected();
