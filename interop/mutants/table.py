@@ -190,5 +190,5 @@ MUTANTS = [
            (NODE + "shard/turn.rs", "if conn.output.len() > limits::OUTPUT_SOFT_MAX {", "if conn.output.len() > (1 << 40) {")),
     Mutant("delete-container", "clients may delete any node as the sweeper does", "wire cli:bad_input",
            (NODE + "shard/turn.rs", "Some(Create | Create2 | CreateContainer | CreateTtl | Delete |", "Some(Create | Create2 | CreateContainer | CreateTtl | Delete | OpCode::DeleteContainer |"),
-           (TREE + "prepare/delete.rs", "Owner::Persistent | Owner::Session(_) => false,", "Owner::Persistent | Owner::Session(_) => true,")),
+           (TREE + "sweep.rs", "Owner::Persistent | Owner::Session(_) => false,", "Owner::Persistent | Owner::Session(_) => true,")),
 ]
