@@ -230,6 +230,21 @@ impl Cache {
     pub async fn next(&mut self) -> Option<CacheEvent> {
         std::future::poll_fn(|context| self.core.events.poll_next(context)).await
     }
+
+    /// Waits for an event behind which the cache is loaded; the end is an error. Can be dropped before it is ready.
+    pub(super) async fn news(&mut self) -> Result<(), Error> {
+        loop {
+            match self.next().await {
+                Some(CacheEvent::Ended(CacheError::Client(error))) => return Err(error),
+                Some(CacheEvent::Ended(CacheError::TooLarge { bytes_max, .. })) => {
+                    return Err(Error::TooLarge { bytes: bytes_max, bytes_max });
+                }
+                None => return Err(Error::Closed { sent: false }),
+                Some(_) if self.is_loaded() => return Ok(()),
+                Some(_) => (),
+            }
+        }
+    }
 }
 
 impl Stream for Cache {

@@ -3,7 +3,7 @@
 //! The znodes are those of Curator's x-discovery: `BASE/SERVICE/ID`, JSON as data ([`ServiceInstance`]).
 
 use crate::aio::{Client, CreateMode, Error, ErrorCode};
-use crate::recipes::cache::{Cache, CacheError, CacheEvent};
+use crate::recipes::cache::Cache;
 use crate::recipes::instance::{ServiceInstance, ServiceKind};
 use crate::recipes::mirror::Entry;
 use crate::recipes::names::join;
@@ -200,21 +200,12 @@ impl Service {
     /// [`Error::TooLarge`]).
     pub async fn changed(&mut self) -> Result<Vec<ServiceInstance>, Error> {
         loop {
-            match self.cache.next().await {
-                Some(CacheEvent::Ended(CacheError::Client(error))) => return Err(error),
-                Some(CacheEvent::Ended(CacheError::TooLarge { bytes_max, .. })) => {
-                    return Err(Error::TooLarge { bytes: bytes_max, bytes_max });
-                }
-                None => return Err(Error::Closed { sent: false }),
-                Some(_) if self.cache.is_loaded() => {
-                    let now = self.cache.children(&self.path);
-                    if self.told.as_ref() != Some(&now) {
-                        let found = instances(&now);
-                        self.told = Some(now);
-                        return Ok(found);
-                    }
-                }
-                Some(_) => (),
+            self.cache.news().await?;
+            let now = self.cache.children(&self.path);
+            if self.told.as_ref() != Some(&now) {
+                let found = instances(&now);
+                self.told = Some(now);
+                return Ok(found);
             }
         }
     }

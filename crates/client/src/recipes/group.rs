@@ -1,7 +1,7 @@
 //! Group membership: who is there. The znodes are those of Curator's `GroupMember`: `PATH/NAME`, ephemeral, any data.
 
 use crate::aio::{Client, Error};
-use crate::recipes::cache::{Cache, CacheError, CacheEvent};
+use crate::recipes::cache::Cache;
 use crate::recipes::names::join;
 use crate::recipes::persistent::PersistentNode;
 use std::collections::BTreeMap;
@@ -78,20 +78,11 @@ impl Members {
     /// The session ended, the server refused something, or there are more than a cache holds.
     pub async fn changed(&mut self) -> Result<BTreeMap<String, Vec<u8>>, Error> {
         loop {
-            match self.cache.next().await {
-                Some(CacheEvent::Ended(CacheError::Client(error))) => return Err(error),
-                Some(CacheEvent::Ended(CacheError::TooLarge { bytes_max, .. })) => {
-                    return Err(Error::TooLarge { bytes: bytes_max, bytes_max });
-                }
-                None => return Err(Error::Closed { sent: false }),
-                Some(_) if self.cache.is_loaded() => {
-                    let now = self.now();
-                    if self.told.as_ref() != Some(&now) {
-                        self.told = Some(now.clone());
-                        return Ok(now);
-                    }
-                }
-                Some(_) => (),
+            self.cache.news().await?;
+            let now = self.now();
+            if self.told.as_ref() != Some(&now) {
+                self.told = Some(now.clone());
+                return Ok(now);
             }
         }
     }
